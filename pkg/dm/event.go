@@ -1,0 +1,106 @@
+package dm
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of event, after Meta's webhook fields.
+const (
+	KindMessage       EventKind = "message"        // a customer wrote: text, attachments, story reply, quick reply, …
+	KindPostback      EventKind = "postback"       // a customer tapped a button or a menu
+	KindEcho          EventKind = "echo"           // the account wrote: through us, another app or the Instagram app
+	KindSelf          EventKind = "self"           // the account wrote to itself
+	KindDelete        EventKind = "delete"         // a message was unsent
+	KindEdit          EventKind = "edit"           // a message was edited
+	KindEditNoop      EventKind = "edit_noop"      // the message_edit with num_edit 0 that accompanies plain messages
+	KindReaction      EventKind = "reaction"       // a reaction was set
+	KindUnreaction    EventKind = "unreaction"     // a reaction was taken away
+	KindSeen          EventKind = "seen"           // messages up to one were read
+	KindReferral      EventKind = "referral"       // an ig.me link or ad was followed
+	KindOptin         EventKind = "optin"          // notification messages were allowed
+	KindThreadControl EventKind = "thread_control" // another app takes, passes or asks for the thread
+	KindStandby       EventKind = "standby"        // a message while another app owns the thread
+	KindComment       EventKind = "comment"        // a comment on a post
+	KindLiveComment   EventKind = "live_comment"   // a comment on a live video
+	KindMention       EventKind = "mention"        // the account was mentioned
+	KindUnknown       EventKind = "unknown"        // well-formed, but not understood: kept raw
+)
+
+// Source says how an event reached us.
+type Source string
+
+// The sources of events.
+const (
+	SourceWebhook  Source = "webhook"
+	SourceBackfill Source = "backfill" // found by comparing with the conversations API
+)
+
+// Event is one thing that happened in a conversation.
+type Event struct {
+	ID string `json:"id"`
+	Conversation
+	Kind EventKind `json:"kind"`
+	// MID is Meta's id of the message that the event is about; unique with its account only. Empty where Meta gives none.
+	MID  string `json:"mid,omitempty"`
+	Text string `json:"text,omitempty"`
+	// MessageType is the row's messages.message_type: text, image, video, audio, file, share, story_mention, story_reply,
+	// postback, unsupported, … Empty for events that are not messages.
+	MessageType string       `json:"message_type,omitempty"`
+	Attachments []Attachment `json:"attachments,omitempty"`
+	// Payload is that of a quick reply or a postback.
+	Payload string `json:"payload,omitempty"`
+	// ReplyToMID and StoryID say what a message answers; Reaction and Emoji what was set on MID.
+	ReplyToMID string `json:"reply_to_mid,omitempty"`
+	StoryID    string `json:"story_id,omitempty"`
+	Reaction   string `json:"reaction,omitempty"`
+	Emoji      string `json:"emoji,omitempty"`
+	// Edits is num_edit of an edit.
+	Edits int `json:"edits,omitempty"`
+	// Ref is the ref of a referral, AdID its ad.
+	Ref  string `json:"ref,omitempty"`
+	AdID string `json:"ad_id,omitempty"`
+	// AppID is the app that sent an echo, where Meta tells.
+	AppID string `json:"app_id,omitempty"`
+	// CommentID, ParentID, MediaID and Username belong to comments and mentions.
+	CommentID string `json:"comment_id,omitempty"`
+	ParentID  string `json:"parent_id,omitempty"`
+	MediaID   string `json:"media_id,omitempty"`
+	Username  string `json:"username,omitempty"`
+	// Standby: another app owns the thread and we were only told.
+	Standby bool `json:"standby,omitempty"`
+	// KnownAccount: the account is one that this installation answers for. Others are kept and never answered.
+	KnownAccount bool `json:"known_account"`
+	// Time is Meta's own time of the event; the time of receipt where Meta gives none.
+	Time time.Time `json:"time"`
+	// ReceivedAt is when ingress accepted it.
+	ReceivedAt time.Time `json:"received_at"`
+	Source     Source    `json:"source,omitempty"`
+	// Raw is the item as Meta sent it.
+	Raw json.RawMessage `json:"raw,omitempty"`
+}
+
+// Attachment is one medium of a message. URL is signed by Meta and expires within days.
+type Attachment struct {
+	Type  string `json:"type"`
+	URL   string `json:"url,omitempty"`
+	Title string `json:"title,omitempty"`
+	// MediaID is ig_post_media_id or reel_video_id, which come as numbers beyond 2^53.
+	MediaID string `json:"media_id,omitempty"`
+}
+
+// FromCustomer says whether the event is something that a customer said and that is worth an answer: a message or a tap,
+// not an empty one.
+func (e *Event) FromCustomer() bool {
+	switch e.Kind {
+	case KindMessage:
+		return e.Text != "" || len(e.Attachments) > 0 || e.MessageType == "unsupported" || e.StoryID != "" || e.Payload != ""
+	case KindPostback:
+		return true
+	default:
+		return false
+	}
+}
