@@ -1,0 +1,106 @@
+package rules
+
+import (
+	"regexp/syntax"
+	"strings"
+)
+
+// The bounds of what is looked for before an expression is tried.
+const (
+	minLiteral  = 2
+	maxLiterals = 16
+)
+
+// requiredLiterals gives words of which at least one stands, in lower case, in every text that the expression matches;
+// nil when no such words are found. Looking for a word costs a hundredth of running an expression.
+//
+// Only runs of ASCII letters and digits are used: nothing that a text goes through before an expression sees it joins or
+// parts those, which cannot be said of letters with accents.
+func requiredLiterals(re *syntax.Regexp) []string {
+	switch re.Op {
+	case syntax.OpLiteral:
+		if run := longestRun(re.Rune); len(run) >= minLiteral {
+			return []string{run}
+		}
+	case syntax.OpCapture, syntax.OpPlus:
+		return requiredLiterals(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min >= 1 {
+			return requiredLiterals(re.Sub[0])
+		}
+	case syntax.OpConcat:
+		return bestOf(re.Sub)
+	case syntax.OpAlternate:
+		return allOf(re.Sub)
+	}
+	return nil
+}
+
+// bestOf is for what must all match: the part whose words are the longest says most.
+func bestOf(parts []*syntax.Regexp) []string {
+	var best []string
+	for _, p := range parts {
+		if l := requiredLiterals(p); l != nil && shortest(l) > shortest(best) {
+			best = l
+		}
+	}
+	return best
+}
+
+// allOf is for alternatives: each must have a word.
+func allOf(parts []*syntax.Regexp) []string {
+	var all []string
+	for _, p := range parts {
+		l := requiredLiterals(p)
+		if l == nil || len(all)+len(l) > maxLiterals {
+			return nil
+		}
+		all = append(all, l...)
+	}
+	return all
+}
+
+func shortest(literals []string) int {
+	n := 0
+	for i, l := range literals {
+		if i == 0 || len(l) < n {
+			n = len(l)
+		}
+	}
+	return n
+}
+
+func longestRun(runes []rune) string {
+	best, from := "", 0
+	for i := 0; i <= len(runes); i++ {
+		if i < len(runes) && isWord(runes[i]) {
+			continue
+		}
+		if i-from > len(best) {
+			best = strings.ToLower(string(runes[from:i]))
+		}
+		from = i + 1
+	}
+	return best
+}
+
+func isWord(r rune) bool {
+	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+}
+
+// lowerASCII is the form of a text in which required literals are looked for. The Kelvin sign and the long s are letters
+// that an expression takes for k and s.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		case r == '\u212A':
+			return 'k'
+		case r == 'ſ':
+			return 's'
+		default:
+			return r
+		}
+	}, s)
+}

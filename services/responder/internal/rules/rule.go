@@ -1,0 +1,55 @@
+package rules
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+)
+
+// MatchType says how a rule's keywords are compared with a text.
+type MatchType string
+
+// The match types. All of them ignore case; see [Fold] for what else they ignore.
+const (
+	MatchExact    MatchType = "exact"    // the whole text, without the space around it, is a keyword
+	MatchContains MatchType = "contains" // a keyword stands anywhere in the text, also inside a word
+	MatchRegex    MatchType = "regex"    // a keyword is an RE2 expression that matches somewhere in the text
+)
+
+// Rule is one row of response_rules. Any one of its keywords is enough.
+type Rule struct {
+	ID        string
+	Name      string
+	Keywords  []string
+	MatchType MatchType
+	Response  string
+	// Priority: the highest wins; among equals the oldest, then the smallest id.
+	Priority  int
+	CreatedAt time.Time
+}
+
+// Same says whether two rules are one version of one rule.
+func (r Rule) Same(o Rule) bool {
+	return r.ID == o.ID && r.Name == o.Name && r.MatchType == o.MatchType && r.Response == o.Response &&
+		r.Priority == o.Priority && r.CreatedAt.Equal(o.CreatedAt) && slices.Equal(r.Keywords, o.Keywords)
+}
+
+// before orders rules as they are asked.
+func before(a, b Rule) int {
+	return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+}
+
+// What can be wrong with a rule. A rule with such a fault is left out of the set, the others work.
+var (
+	ErrNoKeyword  = errors.New("keywords: expected at least one that is not blank")
+	ErrMatchType  = errors.New("match_type: expected exact, contains or regex")
+	ErrNoResponse = errors.New("response_text: expected a text that is not blank")
+	ErrRegex      = errors.New("keywords: expected RE2 expressions")
+)
+
+// Problem is a rule that cannot be used, and why.
+type Problem struct {
+	Rule Rule
+	Err  error
+}
