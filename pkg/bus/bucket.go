@@ -1,0 +1,141 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Bucket is a JetStream key-value bucket whose writes are pipelined: many goroutines may write at once for little more
+// than the price of one. Keys consist of letters, digits and - _ = . /
+type Bucket struct {
+	conn   *Conn
+	kv     jetstream.KeyValue
+	prefix string
+}
+
+// Entry is a value and its revision.
+type Entry struct {
+	Key      string
+	Value    []byte
+	Revision uint64
+	Created  time.Time
+	// Deleted: the key has been deleted; only watchers see this.
+	Deleted bool
+}
+
+// OpenBucket opens a bucket that exists.
+func OpenBucket(ctx context.Context, conn *Conn, name string) (*Bucket, error) {
+	kv, err := conn.js.KeyValue(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", name, err)
+	}
+	return &Bucket{conn: conn, kv: kv, prefix: "$KV." + name + "."}, nil
+}
+
+// Get reads a key, or fails with [ErrKeyNotFound].
+func (b *Bucket) Get(ctx context.Context, key string) (Entry, error) {
+	e, err := b.kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return Entry{}, fmt.Errorf("get %s: %w", key, ErrKeyNotFound)
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("get %s: %w", key, err)
+	}
+	return entryOf(e), nil
+}
+
+// Create writes a key that has no value and returns its revision, or fails with [ErrKeyExists].
+func (b *Bucket) Create(ctx context.Context, key string, value []byte) (uint64, error) {
+	rev, err := b.write(ctx, key, value, 0)
+	if !errors.Is(err, ErrWrongRevision) {
+		return rev, err
+	}
+	// A deleted key leaves a marker, which is a revision too.
+	if _, err := b.kv.Get(ctx, key); err == nil {
+		return 0, fmt.Errorf("create %s: %w", key, ErrKeyExists)
+	}
+	rev, err = b.kv.Create(ctx, key, value)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return 0, fmt.Errorf("create %s: %w", key, ErrKeyExists)
+	}
+	return rev, err
+}
+
+// Update writes a key whose revision is known and returns the new one, or fails with [ErrWrongRevision].
+func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	return b.write(ctx, key, value, revision)
+}
+
+// Put writes a key whatever it holds.
+func (b *Bucket) Put(ctx context.Context, key string, value []byte) (uint64, error) {
+	rev, err := b.kv.Put(ctx, key, value)
+	if err != nil {
+		return 0, fmt.Errorf("put %s: %w", key, err)
+	}
+	return rev, nil
+}
+
+// Delete removes a key and its history.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	if err := b.kv.Purge(ctx, key); err != nil {
+		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	return nil
+}
+
+// Watch calls f with the present value of every key that matches (wildcards as in subjects), then once with nil, then with
+// every change, until ctx ends. It survives reconnects.
+func (b *Bucket) Watch(ctx context.Context, keys string, f func(*Entry)) error {
+	w, err := b.kv.Watch(ctx, keys)
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", keys, err)
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-w.Updates():
+			switch {
+			case !ok:
+				return fmt.Errorf("watch %s: the connection was closed", keys)
+			case e == nil:
+				f(nil)
+			default:
+				entry := entryOf(e)
+				f(&entry)
+			}
+		}
+	}
+}
+
+func entryOf(e jetstream.KeyValueEntry) Entry {
+	return Entry{Key: e.Key(), Value: e.Value(), Revision: e.Revision(), Created: e.Created(), Deleted: e.Operation() != jetstream.KeyValuePut}
+}
+
+// write is a compare-and-set as one asynchronous publish: the server stores it only when the key's last sequence is the
+// expected one.
+func (b *Bucket) write(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	m := &nats.Msg{Subject: b.prefix + key, Data: value}
+	future, err := b.conn.js.PublishMsgAsync(m, jetstream.WithExpectLastSequencePerSubject(revision))
+	if err != nil {
+		return 0, fmt.Errorf("write %s: %w: %w", key, ErrUnavailable, err)
+	}
+	select {
+	case ack := <-future.Ok():
+		return ack.Sequence, nil
+	case err := <-future.Err():
+		var api *jetstream.APIError
+		if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+			return 0, fmt.Errorf("write %s: %w", key, ErrWrongRevision)
+		}
+		return 0, fmt.Errorf("write %s: %w", key, err)
+	case <-ctx.Done():
+		return 0, fmt.Errorf("write %s: %w: %w", key, ErrUnavailable, context.Cause(ctx))
+	}
+}

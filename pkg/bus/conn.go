@@ -1,0 +1,145 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ConnConfig says how to reach the server.
+type ConnConfig struct {
+	// URL is one server or several, separated by commas. CredsFile is a NATS credentials file, if any.
+	URL, CredsFile string
+	// Name is shown in the server's list of connections.
+	Name string
+	// InProcess, when set, is the embedded server to talk to without a socket; URL is not used then.
+	InProcess nats.InProcessConnProvider
+	Logger    *slog.Logger
+}
+
+// Conn is a connection to NATS. Publishers, subscribers and buckets share it; closing them does not close it.
+type Conn struct {
+	nc *nats.Conn
+	js jetstream.JetStream
+
+	mu          sync.Mutex
+	reconnected map[*func()]struct{}
+}
+
+// pendingLimit bounds the publishes of all publishers on a connection that await their acknowledgements.
+const pendingLimit = 16384
+
+// forgetAfter is when the client gives up on an acknowledgement, so that a lost one does not hold memory for ever. Callers
+// give up earlier, by their own deadlines.
+const forgetAfter = 30 * time.Second
+
+// Connect connects and goes on reconnecting for ever: a process outlives its server's restarts. It fails when there is no
+// server at first, so that a wrong address is seen at once.
+func Connect(ctx context.Context, cfg ConnConfig) (*Conn, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	opts := []nats.Option{
+		nats.Name(cfg.Name), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 200*time.Millisecond),
+		nats.Timeout(5 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
+		// Nothing is kept in a buffer while there is no connection: a publish that cannot go now is an error now.
+		nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { cfg.Logger.Warn("bus.disconnected", "error", err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			cfg.Logger.Error("bus.error", "error", err, "subject", subject)
+		}),
+	}
+	if cfg.CredsFile != "" {
+		opts = append(opts, nats.UserCredentials(cfg.CredsFile))
+	}
+	if cfg.InProcess != nil {
+		opts = append(opts, nats.InProcessServer(cfg.InProcess))
+	}
+	c := &Conn{reconnected: map[*func()]struct{}{}}
+	opts = append(opts, nats.ReconnectHandler(func(nc *nats.Conn) {
+		cfg.Logger.Info("bus.reconnected", "server", nc.ConnectedServerId())
+		c.tellReconnected()
+	}))
+	nc, err := dial(ctx, cfg.URL, opts)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(pendingLimit), jetstream.WithPublishAsyncTimeout(forgetAfter), jetstream.WithDefaultTimeout(5*time.Second))
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("connect to JetStream: %w", err)
+	}
+	c.nc, c.js = nc, js
+	return c, nil
+}
+
+// onReconnect calls f after each reconnect until the returned function is called.
+func (c *Conn) onReconnect(f func()) (off func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reconnected[&f] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.reconnected, &f)
+	}
+}
+
+func (c *Conn) tellReconnected() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for f := range c.reconnected {
+		go (*f)()
+	}
+}
+
+// dial connects, for as long as ctx lets it, to a server that may still be starting.
+func dial(ctx context.Context, url string, opts []nats.Option) (*nats.Conn, error) {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		nc, err := nats.Connect(url, opts...)
+		if err == nil || time.Now().After(deadline) || errors.Is(err, nats.ErrAuthorization) {
+			return nc, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// JetStream is the JetStream context of the connection.
+func (c *Conn) JetStream() jetstream.JetStream { return c.js }
+
+// Ready says whether the server answers.
+func (c *Conn) Ready(ctx context.Context) error {
+	if !c.nc.IsConnected() {
+		return fmt.Errorf("NATS: %s", c.nc.Status())
+	}
+	if err := c.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("NATS does not answer: %w", err)
+	}
+	return nil
+}
+
+// Flush waits until the server has everything that was sent, acknowledgements included.
+func (c *Conn) Flush(ctx context.Context) error {
+	if err := c.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("flush to NATS: %w", err)
+	}
+	return nil
+}
+
+// Close ends the connection. Close publishers and subscribers first.
+func (c *Conn) Close() { c.nc.Close() }

@@ -1,0 +1,135 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// lease is what a partition's key holds.
+type lease struct {
+	// Member holds it; empty when it was given back.
+	Member string `json:"member"`
+	// Generation names the consumer. 0 in a lease's first revision, whose own number it is then.
+	Generation uint64 `json:"generation,omitempty"`
+	// Floor is the stream sequence up to which everything is settled.
+	Floor uint64 `json:"floor"`
+	// Stream is when the stream was made: a floor means nothing in another stream of the same name.
+	Stream time.Time `json:"stream"`
+
+	revision uint64
+}
+
+func parseLease(e Entry) lease {
+	var l lease
+	if len(e.Value) > 0 && json.Unmarshal(e.Value, &l) != nil {
+		l = lease{} // not ours to understand: floor 0 repeats, and loses nothing
+	}
+	l.revision = e.Revision
+	if l.Generation == 0 {
+		l.Generation = e.Revision
+	}
+	return l
+}
+
+func (l lease) encode() []byte {
+	b, err := json.Marshal(l)
+	if err != nil {
+		panic(err) // a struct of strings and numbers
+	}
+	return b
+}
+
+func (o *owner) leaseKey(partition int) string {
+	return fmt.Sprintf("%s.lease.%d", o.group, partition)
+}
+
+func (o *owner) consumerName(partition int, generation uint64) string {
+	return fmt.Sprintf("%s_p%d_g%d", o.group, partition, generation)
+}
+
+// take makes us the owner of a partition whose lease is free or over: it writes the lease, cuts the old owner off and
+// makes the new generation's consumer.
+func (o *owner) take(ctx context.Context, partition int, old lease) (lease, jetstream.Consumer, error) {
+	next := lease{Member: o.cfg.Member, Floor: old.Floor, Stream: o.streamCreated}
+	if !old.Stream.Equal(o.streamCreated) {
+		next.Floor = 0
+	}
+	before := ""
+	if old.revision != 0 {
+		before = o.consumerName(partition, old.Generation)
+		next.Floor = max(next.Floor, o.ackFloor(ctx, before))
+	}
+	if err := o.write(ctx, partition, &next, old.revision); err != nil {
+		return next, nil, err
+	}
+	next.Generation = next.revision
+	if before != "" {
+		// What the old owner acknowledged in the meantime need not come again.
+		next.Floor = max(next.Floor, o.ackFloor(ctx, before))
+		if err := o.js.DeleteConsumer(ctx, o.stream, before); err != nil && !notFound(err) {
+			return next, nil, fmt.Errorf("delete consumer %s: %w", before, err)
+		}
+	}
+	consumer, err := o.makeConsumer(ctx, partition, next)
+	return next, consumer, err
+}
+
+// makeConsumer makes a generation's consumer, from the floor on.
+func (o *owner) makeConsumer(ctx context.Context, partition int, l lease) (jetstream.Consumer, error) {
+	cfg := o.sub.s.consumerConfig(o.consumerName(partition, l.Generation), o.cfg.Filter(partition))
+	cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, l.Floor+1
+	// A consumer that nobody asks for anything belongs to a generation that nobody will come back to; the lease has the floor.
+	cfg.InactiveThreshold = 24 * time.Hour
+	consumer, err := o.js.CreateConsumer(ctx, o.stream, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("make consumer %s: %w", cfg.Durable, err)
+	}
+	return consumer, nil
+}
+
+// ackFloor is the floor of a consumer, 0 if it is gone. Any other failure is 0 too: the lease has a floor of its own, and
+// a lower one repeats more and loses nothing.
+func (o *owner) ackFloor(ctx context.Context, name string) uint64 {
+	consumer, err := o.js.Consumer(ctx, o.stream, name)
+	if err != nil {
+		return 0
+	}
+	return consumer.CachedInfo().AckFloor.Stream
+}
+
+// write stores a lease by compare-and-set and learns its revision. A write whose answer was lost may have been stored: it
+// is recognised by what is there now.
+func (o *owner) write(ctx context.Context, partition int, l *lease, revision uint64) error {
+	key := o.leaseKey(partition)
+	var err error
+	if revision == 0 {
+		l.revision, err = o.cfg.Bucket.Create(ctx, key, l.encode())
+		if errors.Is(err, ErrKeyExists) {
+			err = fmt.Errorf("%w: %w", ErrWrongRevision, err)
+		}
+	} else {
+		l.revision, err = o.cfg.Bucket.Update(ctx, key, l.encode(), revision)
+	}
+	if !errors.Is(err, ErrWrongRevision) && !errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	entry, gerr := o.cfg.Bucket.Get(ctx, key)
+	if gerr != nil || entry.Revision <= revision {
+		return err
+	}
+	there := parseLease(entry)
+	switch {
+	case string(entry.Value) == string(l.encode()) && l.Member == o.cfg.Member:
+		l.revision = entry.Revision
+		return nil
+	case there.Member == o.cfg.Member && l.Generation != 0 && there.Generation == l.Generation:
+		// An earlier renewal of ours that we took for failed.
+		l.revision, err = o.cfg.Bucket.Update(ctx, key, l.encode(), entry.Revision)
+	}
+	return err
+}

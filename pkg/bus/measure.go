@@ -1,0 +1,40 @@
+package bus
+
+import (
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type handlerMetrics struct {
+	duration      *prometheus.HistogramVec
+	retries, dead *prometheus.CounterVec
+}
+
+func newHandlerMetrics(r prometheus.Registerer) *handlerMetrics {
+	return &handlerMetrics{
+		duration: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "handler_duration_seconds", Help: "How long handlers took for a message, attempts and waits included.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}, []string{"handler", "outcome"})),
+		retries: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "handler_retries_total", Help: "Attempts that failed and were tried again, by class."}, []string{"handler", "class"})),
+		dead:    register(r, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "handler_dead_letters_total", Help: "Messages given up on, by class."}, []string{"handler", "class"})),
+	}
+}
+
+// Measure observes how long each message took and how it ended.
+func Measure(metrics *handlerMetrics) message.HandlerMiddleware {
+	return func(h message.HandlerFunc) message.HandlerFunc {
+		return func(m *message.Message) ([]*message.Message, error) {
+			begin := time.Now()
+			produced, err := h(m)
+			outcome := "done"
+			if err != nil {
+				outcome = "returned"
+			}
+			metrics.duration.WithLabelValues(handlerName(m.Context()), outcome).Observe(time.Since(begin).Seconds())
+			return produced, err
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// partition is one that we own or are about to.
+type partition struct {
+	number int
+	// busy: something that takes time is being done with it. Guarded by owner.mu, as is feed; the rest belongs to
+	// whoever made it busy.
+	busy    bool
+	restart bool // a new generation is wanted as soon as it is not busy
+	feed    *feed
+	lease   lease
+	renewed time.Time
+	ttl     time.Duration
+}
+
+func (p *partition) due() bool {
+	return p.restart || time.Since(p.renewed) >= p.ttl/3
+}
+
+// safety is the part of TTL after which an owner counts its own lease as over: earlier than anyone else may.
+const safety = 0.8
+
+// until is when a lease that was asked for at a time ends, on the monotonic clock.
+func (o *owner) until(asked int64) int64 {
+	return asked + int64(float64(o.cfg.TTL)*safety)
+}
+
+// acquire takes a partition and starts its feed.
+func (o *owner) acquire(p *partition, old lease) {
+	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.TTL)
+	defer cancel()
+	asked := monotonic()
+	l, consumer, err := o.take(ctx, p.number, old)
+	var f *feed
+	if err == nil {
+		f = o.newOwnedFeed(p, l)
+		f.extend(o.until(asked))
+		if err = f.start(consumer); err != nil {
+			f.abort()
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil {
+		delete(o.mine, p.number)
+		if o.ctx.Err() == nil && !errors.Is(err, ErrWrongRevision) {
+			o.log.Warn("ownership.acquire", "partition", p.number, "error", err)
+		}
+		return
+	}
+	p.feed, p.lease, p.ttl, p.busy = f, l, o.cfg.TTL, false
+	o.sub.s.metrics.owned.Inc()
+	o.log.Info("ownership.acquired", "partition", p.number, "generation", l.Generation, "floor", l.Floor, "from", old.Member)
+}
+
+func (o *owner) newOwnedFeed(p *partition, l lease) *feed {
+	f := newFeed(o.sub, true)
+	f.base = l.Floor
+	f.lost = func() { o.restart(p) }
+	return f
+}
+
+// renew writes the lease again, with the floor. A lease that another wrote is lost; one that cannot be reached is tried
+// again until our own clock says that it is over.
+func (o *owner) renew(p *partition) {
+	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.TTL/3)
+	defer cancel()
+	o.mu.Lock()
+	again := p.restart
+	p.restart = false
+	o.mu.Unlock()
+
+	asked := monotonic()
+	next := p.lease
+	next.Floor = p.feed.floor()
+	err := o.write(ctx, p.number, &next, p.lease.revision)
+	if err == nil {
+		p.lease, p.renewed = next, time.Now()
+		if !p.feed.extend(o.until(asked)) {
+			err = ErrLeaseLost
+		} else if again {
+			err = o.regenerate(ctx, p)
+		}
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrWrongRevision), errors.Is(err, ErrLeaseLost), !p.feed.valid():
+		o.lose(p, err)
+		return
+	case o.ctx.Err() == nil:
+		o.log.Warn("ownership.renew", "partition", p.number, "error", err)
+	}
+	o.mu.Lock()
+	p.busy = false
+	p.restart = p.restart || again && err != nil
+	o.mu.Unlock()
+}
+
+// regenerate replaces the consumer of a partition that stays ours: something was lost between the server and us, and a
+// consumer from the floor on brings it at once and in order.
+func (o *owner) regenerate(ctx context.Context, p *partition) error {
+	before := o.consumerName(p.number, p.lease.Generation)
+	next := p.lease
+	next.Generation = p.lease.revision
+	if next.Generation == p.lease.Generation {
+		return nil // made just now
+	}
+	p.feed.mute()
+	if err := o.js.DeleteConsumer(ctx, o.stream, before); err != nil && !notFound(err) {
+		return err
+	}
+	consumer, err := o.makeConsumer(ctx, p.number, next)
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		consumer, err = o.js.Consumer(ctx, o.stream, o.consumerName(p.number, next.Generation))
+	}
+	if err != nil {
+		return err
+	}
+	if err := o.write(ctx, p.number, &next, p.lease.revision); err != nil {
+		return err
+	}
+	p.lease = next
+	o.sub.s.metrics.regenerated.Inc()
+	return p.feed.start(consumer)
+}
+
+// restart asks for a new generation of a partition's consumer.
+func (o *owner) restart(p *partition) {
+	o.mu.Lock()
+	p.restart = true
+	o.mu.Unlock()
+	o.nudge()
+}
+
+// lose gives up a partition that another has taken, or that we could not renew.
+func (o *owner) lose(p *partition, err error) {
+	o.log.Warn("ownership.lost", "partition", p.number, "generation", p.lease.Generation, "error", err)
+	o.sub.s.metrics.lost.Inc()
+	p.feed.abort()
+	o.forget(p)
+}
+
+func (o *owner) forget(p *partition) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.mine, p.number)
+	o.sub.s.metrics.owned.Dec()
+	o.nudge()
+}
+
+// handOver gives a partition to the member that should have it now.
+func (o *owner) handOver(p *partition) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), o.sub.s.cfg.CloseTimeout+2*time.Second)
+	defer cancel()
+	o.release(ctx, p)
+	o.forget(p)
+}
+
+// release drains a partition, with its lease kept alive meanwhile, and gives the lease back with the floor.
+func (o *owner) release(ctx context.Context, p *partition) {
+	if p.feed == nil {
+		return
+	}
+	drained := make(chan struct{})
+	go func() { p.feed.drain(o.sub.s.cfg.CloseTimeout); close(drained) }()
+	keep := time.NewTicker(o.cfg.TTL / 3)
+	defer keep.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-drained:
+			waiting = false
+		case <-keep.C:
+			asked := monotonic()
+			next := p.lease
+			next.Floor = p.feed.floor()
+			if err := o.write(ctx, p.number, &next, p.lease.revision); err == nil {
+				p.lease = next
+				p.feed.extend(o.until(asked))
+			} else if errors.Is(err, ErrWrongRevision) {
+				p.feed.abort()
+			}
+		}
+	}
+	name := o.consumerName(p.number, p.lease.Generation)
+	free := lease{Floor: p.feed.floor(), Generation: p.lease.Generation, Stream: p.lease.Stream}
+	if err := o.write(ctx, p.number, &free, p.lease.revision); err != nil {
+		o.log.Warn("ownership.release", "partition", p.number, "error", err)
+		return
+	}
+	if err := o.js.DeleteConsumer(ctx, o.stream, name); err != nil && !notFound(err) {
+		o.log.Warn("ownership.release", "partition", p.number, "error", err)
+	}
+	o.log.Info("ownership.released", "partition", p.number, "floor", free.Floor)
+}

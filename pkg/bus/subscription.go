@@ -1,0 +1,174 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// abandonAfter is how long a message whose context has ended may go on being handled before its lane goes on without it.
+const abandonAfter = time.Second
+
+// subscription is one Subscribe call: the lanes, the channel out, and the feeds that bring messages.
+type subscription struct {
+	s             *Subscriber
+	topic, stream string
+	out           chan *message.Message
+	lanes         *lanes
+	bytes         *byteBudget
+	base          context.Context // values of the Subscribe call, never cancelled by it
+	owner         *owner
+	shared        *feed
+
+	draining chan struct{}
+	once     sync.Once
+	stopped  chan struct{}
+}
+
+func newSubscription(ctx context.Context, s *Subscriber, topic, stream string) *subscription {
+	sub := &subscription{
+		s: s, topic: topic, stream: stream, out: make(chan *message.Message), bytes: newByteBudget(s.cfg.MaxHeldBytes),
+		base: context.WithoutCancel(ctx), draining: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	sub.lanes = newLanes(s.cfg.MaxInFlight, sub.deliver)
+	return sub
+}
+
+// startShared joins the group's one consumer of the topic.
+func (sub *subscription) startShared(ctx context.Context) error {
+	consumer, err := sub.sharedConsumer(ctx)
+	if err != nil {
+		return err
+	}
+	sub.shared = newFeed(sub, false)
+	sub.shared.lost = sub.rejoin
+	return sub.shared.start(consumer)
+}
+
+func (sub *subscription) sharedConsumer(ctx context.Context) (jetstream.Consumer, error) {
+	name := sub.s.cfg.Group + "_" + safeName(sub.topic)
+	consumer, err := sub.s.conn.js.CreateOrUpdateConsumer(ctx, sub.stream, sub.s.consumerConfig(name, sub.topic))
+	if err != nil {
+		return nil, fmt.Errorf("make consumer %s: %w", name, err)
+	}
+	return consumer, nil
+}
+
+// rejoin makes the shared consumer again after somebody deleted it; what it had acknowledged comes again.
+func (sub *subscription) rejoin() {
+	delays := backoff.NewExponentialBackOff()
+	sub.shared.mute()
+	for {
+		ctx, cancel := context.WithTimeout(sub.shared.ctx, 5*time.Second)
+		consumer, err := sub.sharedConsumer(ctx)
+		if err == nil {
+			err = sub.shared.start(consumer)
+		}
+		cancel()
+		if err == nil || !pause(sub.shared, delays.NextBackOff()) {
+			return
+		}
+		sub.s.cfg.Logger.Warn("bus.rejoin", "error", err, "group", sub.s.cfg.Group)
+	}
+}
+
+// deliver hands out one message and waits until it is settled. It is what the lanes run.
+func (sub *subscription) deliver(h *held) {
+	defer sub.bytes.release(int64(h.size))
+	delays := backoff.NewExponentialBackOff()
+	delays.InitialInterval, delays.MaxInterval = 10*time.Millisecond, 5*time.Second
+	for h.feed.handsOut() {
+		ctx, cancel := context.WithCancel(h.feed.ctx)
+		m := h.message(ctx)
+		select {
+		case sub.out <- m:
+		case <-h.feed.draining:
+			cancel()
+			return
+		}
+		acked := sub.await(m, h.feed)
+		cancel()
+		if acked {
+			h.feed.settle(h)
+			return
+		}
+		// Refused: once more, in its lane, after a moment.
+		if !pause(h.feed, delays.NextBackOff()) {
+			return
+		}
+		h.attempts++
+	}
+}
+
+// await waits for a message's acknowledgement. false is a refusal, or that nobody will ever say.
+func (sub *subscription) await(m *message.Message, f *feed) bool {
+	select {
+	case <-m.Acked():
+		return true
+	case <-m.Nacked():
+		return false
+	case <-f.ctx.Done():
+	}
+	// Its lane is held for a moment yet: what runs may be about to end, and its repetition must not run beside it.
+	timer := time.NewTimer(abandonAfter)
+	defer timer.Stop()
+	select {
+	case <-m.Acked():
+		return true
+	case <-m.Nacked():
+		return false
+	case <-timer.C:
+		return false
+	}
+}
+
+func pause(f *feed, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-f.draining:
+		return false
+	}
+}
+
+// stop ends the subscription: nothing more is handed out, what runs may finish, and what is left goes to others.
+func (sub *subscription) stop() {
+	sub.once.Do(func() {
+		defer close(sub.stopped)
+		close(sub.draining)
+		if sub.owner != nil {
+			sub.owner.stop()
+		}
+		if sub.shared != nil {
+			sub.shared.drain(sub.s.cfg.CloseTimeout)
+			sub.shared.giveBack()
+		}
+		sub.lanes.wait()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := sub.s.conn.Flush(ctx); err != nil {
+			sub.s.cfg.Logger.Warn("bus.flush", "error", err, "group", sub.s.cfg.Group)
+		}
+		close(sub.out)
+	})
+	<-sub.stopped
+}
+
+// safeName makes a consumer's name of a topic.
+func safeName(topic string) string {
+	return strings.NewReplacer(".", "_", "*", "any", ">", "all", " ", "_").Replace(topic)
+}
+
+// notFound says whether an API call failed because the consumer is not there.
+func notFound(err error) bool {
+	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist)
+}

@@ -1,0 +1,169 @@
+// Package pipeline joins a stage to the bus. It knows the envelopes, the topology and the bus, so that a stage sees dm types
+// only: handlers get decoded envelopes, return what is to be published, and say with their error what is to be done.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/pkg/topology"
+)
+
+// Host is what a process that runs several stages lends to each. A stage in a process of its own gets none and makes
+// its own.
+type Host struct {
+	Telemetry *telemetry.Telemetry
+	Conn      *bus.Conn
+	// Member names the process in ownerships, where no two processes of that name can run at once; see bus.Ownership.
+	Member string
+}
+
+// Options says how a stage joins.
+type Options struct {
+	Service string
+	Common  config.Common
+	NATS    config.NATS
+	Host    *Host
+}
+
+// Pipeline is a stage's side of the bus.
+type Pipeline struct {
+	o          Options
+	tel        *telemetry.Telemetry
+	conn       *bus.Conn
+	publisher  *bus.Publisher
+	router     *message.Router
+	partitions int
+	handlers   int
+	closers    []func()
+}
+
+// closeMargin is what a stop has left, of SHUTDOWN_TIMEOUT, when handlers must have ended: to release leases, flush and close.
+const closeMargin = 5 * time.Second
+
+// Open starts the stage's telemetry, connects, and sees to it that the streams exist.
+func Open(ctx context.Context, o Options) (*Pipeline, error) {
+	p := &Pipeline{o: o}
+	if err := p.open(ctx); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func (p *Pipeline) open(ctx context.Context) error {
+	if p.o.Host != nil {
+		p.tel, p.conn = p.o.Host.Telemetry.For(p.o.Service), p.o.Host.Conn
+	} else if err := p.openOwn(ctx); err != nil {
+		return err
+	}
+	p.tel.Health.Add("nats", p.conn.Ready)
+	var err error
+	if p.partitions, err = p.ensure(ctx); err != nil {
+		return err
+	}
+	p.publisher = bus.NewPublisher(p.conn, bus.PublisherConfig{})
+	p.router, err = bus.NewRouter(bus.RouterConfig{
+		Stage: p.o.Service, DeadLetters: p.publisher, DeadSubject: p.deadSubject, HandlerTimeout: handlerTimeout,
+		CloseTimeout: p.drainTimeout() + closeMargin/2, Logger: p.tel.Log, Metrics: p.tel.Metrics,
+	})
+	return err
+}
+
+// openOwn makes what a host would have lent.
+func (p *Pipeline) openOwn(ctx context.Context) error {
+	tel, err := telemetry.Start(ctx, telemetry.Options{Service: p.o.Service, Common: p.o.Common})
+	if err != nil {
+		return err
+	}
+	p.tel = tel
+	p.closers = append(p.closers, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeMargin/2)
+		defer cancel()
+		_ = tel.Close(ctx)
+	})
+	p.conn, err = bus.Connect(ctx, bus.ConnConfig{URL: p.o.NATS.URL.Reveal(), CredsFile: p.o.NATS.CredsFile, Name: p.o.Common.AppName + "-" + p.o.Service, Logger: tel.Log})
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, p.conn.Close)
+	return nil
+}
+
+// ensure makes the streams, for as long as ctx lets it: on a cluster that is starting JetStream is ready a moment later.
+func (p *Pipeline) ensure(ctx context.Context) (int, error) {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		n, err := topology.Ensure(attempt, p.conn.JetStream(), topology.Options{Replicas: p.o.NATS.Replicas})
+		cancel()
+		if err == nil || time.Now().After(deadline) || ctx.Err() != nil {
+			return n, err
+		}
+		p.tel.Log.Warn("topology.ensure", telemetry.KeyError, err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// Telemetry is the stage's log, metrics, tracer and health.
+func (p *Pipeline) Telemetry() *telemetry.Telemetry { return p.tel }
+
+// Partitions is the number of partitions that the streams were made with.
+func (p *Pipeline) Partitions() int { return p.partitions }
+
+// Bucket opens a bucket of the topology.
+func (p *Pipeline) Bucket(ctx context.Context, b topology.Bucket) (*bus.Bucket, error) {
+	return bus.OpenBucket(ctx, p.conn, b.Name)
+}
+
+func (p *Pipeline) drainTimeout() time.Duration {
+	return max(p.o.Common.ShutdownTimeout-closeMargin, time.Second)
+}
+
+// Run hands messages to the handlers until ctx ends, then lets running ones finish and confirms their acknowledgements.
+func (p *Pipeline) Run(ctx context.Context) error {
+	if p.handlers == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.router.Run(context.WithoutCancel(ctx)) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("run handlers: %w", err)
+		}
+		return errors.New("run handlers: they ended by themselves")
+	case <-ctx.Done():
+	}
+	// A router that is not running yet cannot be closed.
+	select {
+	case <-p.router.Running():
+	case err := <-done:
+		return err
+	}
+	err := p.router.Close()
+	return errors.Join(err, <-done)
+}
+
+// Close ends publishing and what Open opened.
+func (p *Pipeline) Close() error {
+	var err error
+	if p.publisher != nil {
+		err = p.publisher.Close()
+	}
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		p.closers[i]()
+	}
+	p.closers = nil
+	return err
+}

@@ -1,0 +1,137 @@
+// Package topology declares everything that Parley keeps on NATS, as data: streams, subjects, partitions, buckets. Nothing
+// else names a subject or a stream. [Ensure] makes the server agree.
+//
+// `parley topology` prints it.
+package topology
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/dm"
+)
+
+// DefaultPartitions is the number of partitions that streams are made with. It bounds the replicas of a stage, not its
+// speed, and cannot change while messages wait; it is kept in the streams' metadata.
+const DefaultPartitions = 16
+
+// Window is how long a stream recognises a message id that it has seen.
+const Window = 10 * time.Minute
+
+// Stream is one JetStream stream. Streams keep by age and bytes, not as work queues: archiver, console and replay read the
+// same messages.
+type Stream struct {
+	Name, Description string
+	// Subjects is what it takes; Shape says what the tokens mean, for people.
+	Subjects, Shape string
+	MaxAge          time.Duration
+	MaxBytes        int64
+	Partitioned     bool
+}
+
+// The streams.
+var (
+	Events = Stream{
+		Name: "DM_EVENTS", Subjects: "dm.event.>", Shape: "dm.event.<partition>.<account>.<kind>", Partitioned: true,
+		Description: "what happened: one message for each item of a webhook; partitioned by conversation",
+		MaxAge:      7 * 24 * time.Hour, MaxBytes: 8 << 30,
+	}
+	Intents = Stream{
+		Name: "DM_INTENTS", Subjects: "dm.intent.>", Shape: "dm.intent.<partition>.<account>", Partitioned: true,
+		Description: "what is to be said: reply intents; partitioned by account",
+		MaxAge:      7 * 24 * time.Hour, MaxBytes: 8 << 30,
+	}
+	Deliveries = Stream{
+		Name: "DM_DELIVERIES", Subjects: "dm.delivery.>", Shape: "dm.delivery.<account>.<outcome>",
+		Description: "what came of it: one message for each message sent, failed, expired or unknown",
+		MaxAge:      7 * 24 * time.Hour, MaxBytes: 8 << 30,
+	}
+	Dead = Stream{
+		Name: "DM_DEAD", Subjects: "dm.dead.>", Shape: "dm.dead.<stage>.<account>",
+		Description: "messages that a stage gave up on, as they were, with the reason",
+		MaxAge:      90 * 24 * time.Hour, MaxBytes: 1 << 30,
+	}
+)
+
+// Streams lists all streams.
+func Streams() []Stream { return []Stream{Events, Intents, Deliveries, Dead} }
+
+// Bucket is one key-value bucket.
+type Bucket struct {
+	Name, Description, Keys string
+	// TTL is how long a value is kept after its last write; 0 is for ever.
+	TTL time.Duration
+}
+
+// The buckets.
+var (
+	Leases = Bucket{
+		Name: "parley_leases", Keys: "<stage>.member.<id> and <stage>.lease.<partition>",
+		Description: "who is alive in a stage and who owns which of its partitions",
+	}
+	Ledger = Bucket{
+		Name: "parley_ledger", Keys: "<intent>.<part>", TTL: 48 * time.Hour,
+		Description: "the sender's memory of what it claimed and what came of it; kept longer than Meta redelivers (36 h)",
+	}
+)
+
+// Buckets lists all buckets.
+func Buckets() []Bucket { return []Bucket{Leases, Ledger} }
+
+// EventSubject is where an event goes.
+func EventSubject(e *dm.Event, partitions int) string {
+	return "dm.event." + strconv.Itoa(e.Partition(partitions)) + "." + Token(e.Account) + "." + string(e.Kind)
+}
+
+// IntentSubject is where a reply intent goes.
+func IntentSubject(i *dm.ReplyIntent, partitions int) string {
+	return "dm.intent." + strconv.Itoa(dm.AccountPartition(i.Channel, i.Account, partitions)) + "." + Token(i.Account)
+}
+
+// DeliverySubject is where a delivery goes.
+func DeliverySubject(d *dm.Delivery) string {
+	return "dm.delivery." + Token(d.Account) + "." + string(d.Outcome)
+}
+
+// DeadSubject is where a stage's dead letters go. account may be unknown.
+func DeadSubject(stage, account string) string {
+	return "dm.dead." + Token(stage) + "." + Token(account)
+}
+
+// PartitionFilter matches everything in one partition of a partitioned stream.
+func (s Stream) PartitionFilter(partition int) string {
+	return fmt.Sprintf("%s.%d.>", strings.TrimSuffix(s.Subjects, ".>"), partition)
+}
+
+// Token makes one subject token of an id. Meta's ids are digits and pass unchanged; anything that a subject cannot hold is
+// written as =XX in hexadecimal, and nothing at all as "-".
+func Token(id string) string {
+	if id == "" {
+		return "-"
+	}
+	plain := true
+	for i := range len(id) {
+		if !tokenByte(id[i]) {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return id
+	}
+	var b strings.Builder
+	for i := range len(id) {
+		if tokenByte(id[i]) {
+			b.WriteByte(id[i])
+		} else {
+			fmt.Fprintf(&b, "=%02X", id[i])
+		}
+	}
+	return b.String()
+}
+
+func tokenByte(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c == '-'
+}
