@@ -42,7 +42,7 @@ func Open(ctx context.Context, db config.Database, o Options) (*pgxpool.Pool, er
 		return nil, fmt.Errorf("DATABASE_URL: %w", err) // pgx hides the password in it
 	}
 	bound(c.ConnConfig, o.Name)
-	given := c.ConnConfig.Config.RuntimeParams
+	given := c.ConnConfig.RuntimeParams
 	setDefault(given, "statement_timeout", statementTimeout)
 	setDefault(given, "lock_timeout", lockTimeout)
 	setDefault(given, "idle_in_transaction_session_timeout", idleInTransaction)

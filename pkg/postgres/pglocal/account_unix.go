@@ -45,14 +45,14 @@ func unprivileged() (*account, error) {
 func (a *account) attributes() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if a != nil {
-		attr.Credential = &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)} //nolint:gosec // ids of the user database
+		attr.Credential = &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
 	}
 	return attr
 }
 
 // own gives a folder, and all in it that is not the account's yet, to the account and closes it to others.
 func (a *account) own(dir string) error {
-	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder needs its execute bit
+	if err := os.Chmod(dir, 0o700); err != nil {
 		return fmt.Errorf("close the folder %s to others: %w", dir, err)
 	}
 	if a == nil {

@@ -50,7 +50,7 @@ func findBinaries() (binaries, error) {
 
 // forData is the installation that can open the data: its major version must be the data's.
 func (b binaries) forData(data string) (binaries, error) {
-	content, err := os.ReadFile(filepath.Join(data, "PG_VERSION")) //nolint:gosec // in the folder that the operator gave
+	content, err := os.ReadFile(filepath.Join(data, "PG_VERSION"))
 	if errors.Is(err, os.ErrNotExist) {
 		return b, nil
 	}
@@ -84,8 +84,8 @@ func installations() []binaries {
 	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].major > out[j].major })
 	if path, err := exec.LookPath("initdb"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			path = real
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			path = target
 		}
 		if b, ok := installation(filepath.Dir(path)); ok {
 			out = append([]binaries{b}, out...)
@@ -100,7 +100,7 @@ func installation(dir string) (binaries, bool) {
 	if _, err := os.Stat(b.initdb); err != nil {
 		return b, false
 	}
-	out, err := exec.Command(b.postgres, "--version").Output() //nolint:gosec,noctx // a program of the list above that prints one line
+	out, err := exec.Command(b.postgres, "--version").Output() //nolint:noctx // a program of the list above that prints one line
 	if err != nil {
 		return b, false
 	}

@@ -176,7 +176,7 @@ func (s *Server) folders(user *account) (string, error) {
 	} else if dir, err = filepath.Abs(dir); err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the server's user must pass through the parents; dir itself is closed below
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make the folder for the data: %w", err)
 	}
 	if err := user.own(dir); err != nil {
@@ -192,10 +192,10 @@ func (s *Server) configure() error {
 		"unix_socket_permissions": "0700", "log_min_messages": "warning", "log_destination": "stderr",
 		"password_encryption": "scram-sha-256", "timezone": "UTC", "log_timezone": "UTC",
 	}
-	hba := "local all all trust\n"
+	hba := rule("local", "", "trust")
 	if s.port > 0 {
 		settings["listen_addresses"] = "127.0.0.1"
-		hba += "host all all 127.0.0.1/32 scram-sha-256\n"
+		hba += rule("host", "127.0.0.1/32", "scram-sha-256")
 		s.password = rand.Text()
 	}
 	if s.opts.Unsafe {
@@ -212,6 +212,12 @@ func (s *Server) configure() error {
 		os.WriteFile(filepath.Join(s.data, "postgresql.auto.conf"), []byte(conf.String()), 0o600),
 		os.WriteFile(filepath.Join(s.data, "pg_hba.conf"), []byte(hba), 0o600),
 	)
+}
+
+// rule is a line of pg_hba.conf for every database and every user.
+func rule(kind, address, method string) string {
+	const every = "all"
+	return strings.Join([]string{kind, every, every, address, method}, " ") + "\n"
 }
 
 // portSetting is the server's port, which also names the socket's file.
@@ -277,7 +283,7 @@ func initialise(ctx context.Context, bin binaries, user *account, data string, n
 	if noSync {
 		args = append(args, "--no-sync")
 	}
-	cmd := exec.CommandContext(ctx, bin.initdb, args...) //nolint:gosec // found by findBinaries
+	cmd := exec.CommandContext(ctx, bin.initdb, args...)
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = filepath.Dir(data), environment(), user.attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(out)))
@@ -287,11 +293,11 @@ func initialise(ctx context.Context, bin binaries, user *account, data string, n
 
 // environment is what the server's programs get: nothing of ours, where PG* variables would change what they do.
 func environment() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+	return []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"} //nolint:forbidigo // handed on, not a setting
 }
 
 func logTail(file string) string {
-	b, err := os.ReadFile(file) //nolint:gosec // our own file
+	b, err := os.ReadFile(file)
 	if err != nil || len(b) == 0 {
 		return ""
 	}

@@ -24,10 +24,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
 		s, err := Start(context.Background(), Options{Unsafe: true})
 		if err != nil {
-			fmt.Println("error:", err)
+			_, _ = fmt.Fprintln(os.Stdout, "error:", err)
 			os.Exit(1)
 		}
-		fmt.Println(s.process.cmd.Process.Pid, strings.Join(s.temp, " "))
+		_, _ = fmt.Fprintln(os.Stdout, s.process.cmd.Process.Pid, strings.Join(s.temp, " "))
 		select {}
 	}
 	goleak.VerifyTestMain(m)
@@ -49,7 +49,7 @@ func TestTemporaryServerLeavesNothingBehind(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "parley", query(t, s.URL(), "SELECT current_database()"))
 	require.Equal(t, "5MB", query(t, s.URL(), "SHOW work_mem"))
-	require.Equal(t, "", query(t, s.URL(), "SHOW listen_addresses"))
+	require.Empty(t, query(t, s.URL(), "SHOW listen_addresses"))
 	require.Equal(t, "off", query(t, s.URL(), "SHOW fsync"))
 	require.Empty(t, s.TCPURL())
 	require.NoError(t, s.Stop())
@@ -66,9 +66,8 @@ func TestTemporaryServerLeavesNothingBehind(t *testing.T) {
 
 func TestGivenFolderIsReusedAndPortNeedsThePassword(t *testing.T) {
 	t.Parallel()
-	parent, err := os.MkdirTemp("", "pglocal-test-") // 0700 and root's, when root runs the test
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(parent)) })
+	parent := t.TempDir()
+	require.NoError(t, os.Chmod(parent, 0o700)) // closed to the server's user, when root runs the test
 	dir := filepath.Join(parent, "deep", "er")
 
 	s, err := Start(t.Context(), Options{Dir: dir, Database: "shop", Port: AnyPort})

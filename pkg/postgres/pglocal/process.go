@@ -51,7 +51,7 @@ func launch(bin binaries, user *account, spec launchSpec) (*process, error) {
 	}
 	defer func() { _ = log.Close() }()
 	p := &process{done: make(chan struct{})}
-	p.cmd = exec.Command(bin.postgres, "-D", spec.data) //nolint:gosec,noctx // it outlives the context of its start
+	p.cmd = exec.Command(bin.postgres, "-D", spec.data) //nolint:noctx // it outlives the context of its start
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = spec.data, environment(), log, log
 	p.cmd.SysProcAttr = dieWithParent(user.attributes())
 
@@ -70,13 +70,14 @@ func launch(bin binaries, user *account, spec launchSpec) (*process, error) {
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("run %s: %w", bin.postgres, err)
 	}
-	return p, p.watch(user, spec.remove)
+	err = p.watch(user, spec.remove)
+	return p, err
 }
 
 // watch starts the guard.
 func (p *process) watch(user *account, remove []string) error {
 	args := append([]string{"-c", guard, "guard", strconv.Itoa(p.cmd.Process.Pid)}, remove...)
-	p.guard = exec.Command("/bin/sh", args...) //nolint:gosec,noctx // our own script; it outlives the context of the start
+	p.guard = exec.Command("/bin/sh", args...) //nolint:noctx // our own script; it outlives the context of the start
 	p.guard.Dir, p.guard.Env, p.guard.SysProcAttr = "/", environment(), user.attributes()
 	var err error
 	if p.alive, err = p.guard.StdinPipe(); err != nil {

@@ -66,46 +66,46 @@ func Main(m *testing.M, options ...goleak.Option) {
 			code = 1
 		}
 	}
-	os.Exit(code)
+	os.Exit(code) //nolint:revive // it stands for TestMain, as goleak.VerifyTestMain does
 }
 
 // Database makes a database with the newest schema, dropped when the test ends.
-func Database(t testing.TB) config.Database {
-	t.Helper()
-	return create(t, true)
+func Database(tb testing.TB) config.Database {
+	tb.Helper()
+	return create(tb, true)
 }
 
 // EmptyDatabase makes a database without a schema, dropped when the test ends.
-func EmptyDatabase(t testing.TB) config.Database {
-	t.Helper()
-	return create(t, false)
+func EmptyDatabase(tb testing.TB) config.Database {
+	tb.Helper()
+	return create(tb, false)
 }
 
 // Pool is a pool on a database of its own with the newest schema, closed when the test ends.
-func Pool(t testing.TB) *pgxpool.Pool {
-	t.Helper()
-	return Open(t, Database(t))
+func Pool(tb testing.TB) *pgxpool.Pool {
+	tb.Helper()
+	return Open(tb, Database(tb))
 }
 
 // Open is a pool on a database, closed when the test ends.
-func Open(t testing.TB, db config.Database) *pgxpool.Pool {
-	t.Helper()
+func Open(tb testing.TB, db config.Database) *pgxpool.Pool {
+	tb.Helper()
 	pool, err := postgres.Open(context.Background(), db, postgres.Options{Name: "test"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(pool.Close)
+	tb.Cleanup(pool.Close)
 	return pool
 }
 
-func create(t testing.TB, migrated bool) config.Database {
-	t.Helper()
+func create(tb testing.TB, migrated bool) config.Database {
+	tb.Helper()
 	if !shared.used.Load() {
-		t.Fatal("pgtest: this package needs func TestMain(m *testing.M) { pgtest.Main(m) }")
+		tb.Fatal("pgtest: this package needs func TestMain(m *testing.M) { pgtest.Main(m) }")
 	}
 	shared.once.Do(func() { shared.err = shared.open() })
 	if shared.err != nil {
-		t.Fatalf("pgtest: %v", shared.err)
+		tb.Fatalf("pgtest: %v", shared.err)
 	}
 	name := shared.prefix + strconv.FormatInt(shared.serial.Add(1), 10)
 	template := "template0"
@@ -113,11 +113,11 @@ func create(t testing.TB, migrated bool) config.Database {
 		template = shared.template()
 	}
 	if err := shared.clone(name, template); err != nil {
-		t.Fatalf("pgtest: %v", err)
+		tb.Fatalf("pgtest: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := shared.drop(name); err != nil {
-			t.Errorf("pgtest: %v", err)
+			tb.Errorf("pgtest: %v", err)
 		}
 	})
 	return config.Database{URL: config.Secret(shared.database(name))}
@@ -132,7 +132,7 @@ func (b *binary) open() error {
 	defer cancel()
 	id := dm.RowID("pgtest", strconv.Itoa(os.Getpid()), time.Now().String())
 	b.prefix = fmt.Sprintf("parley_test_%x_", id[:6])
-	if b.url = os.Getenv(urlVariable); b.url == "" {
+	if b.url = os.Getenv(urlVariable); b.url == "" { //nolint:forbidigo // a setting of the test binary, which has no Config
 		server, err := pglocal.Start(ctx, pglocal.Options{Unsafe: true, Settings: map[string]string{
 			"max_connections": "200", "shared_buffers": "64MB", "autovacuum": "off",
 		}})
@@ -188,10 +188,9 @@ func (b *binary) admin(sql string) error {
 
 // database is the server's URL with another database's name.
 func (b *binary) database(name string) string {
-	u, err := url.Parse(b.url)
-	if err != nil || u.Scheme == "" { // the keyword=value form
-		return strings.TrimSpace(b.url) + " dbname=" + name
+	if u, err := url.Parse(b.url); err == nil && u.Scheme != "" {
+		u.Path = "/" + name
+		return u.String()
 	}
-	u.Path = "/" + name
-	return u.String()
+	return strings.TrimSpace(b.url) + " dbname=" + name // the keyword=value form, where the last one counts
 }
