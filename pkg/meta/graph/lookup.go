@@ -1,0 +1,134 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// MessageRef is a message of a conversation's list, without its details.
+type MessageRef struct {
+	ID      string
+	Created time.Time
+}
+
+// Message is what the Graph API tells of one message. Details exist for the 20 newest of a conversation only; asking for
+// an older one is a [ClassNotFound] error.
+type Message struct {
+	ID      string
+	Created time.Time
+	From    string
+	To      []string
+	Text    string
+}
+
+// Conversations lists the ids of the conversations that the account has with a customer: one, or none.
+func (c *Client) Conversations(ctx context.Context, cred Credentials, customer string) ([]string, error) {
+	var out struct {
+		Data []struct {
+			ID id `json:"id"`
+		} `json:"data"`
+	}
+	query := url.Values{"platform": {"instagram"}, "user_id": {customer}}
+	if err := c.get(ctx, cred, "me/conversations", query, &out); err != nil {
+		return nil, fmt.Errorf("list conversations: %w", err)
+	}
+	ids := make([]string, 0, len(out.Data))
+	for _, d := range out.Data {
+		ids = append(ids, string(d.ID))
+	}
+	return ids, nil
+}
+
+// Messages lists a conversation's messages, the newest first, as far as the API gives them at once.
+func (c *Client) Messages(ctx context.Context, cred Credentials, conversation string) ([]MessageRef, error) {
+	var out struct {
+		Messages struct {
+			Data []struct {
+				ID      id       `json:"id"`
+				Created metaTime `json:"created_time"`
+			} `json:"data"`
+		} `json:"messages"`
+	}
+	if err := c.get(ctx, cred, url.PathEscape(conversation), url.Values{"fields": {"messages"}}, &out); err != nil {
+		return nil, fmt.Errorf("list messages: %w", err)
+	}
+	refs := make([]MessageRef, 0, len(out.Messages.Data))
+	for _, d := range out.Messages.Data {
+		refs = append(refs, MessageRef{ID: string(d.ID), Created: d.Created.Time})
+	}
+	return refs, nil
+}
+
+// Message looks one message up.
+func (c *Client) Message(ctx context.Context, cred Credentials, mid string) (Message, error) {
+	type person struct {
+		ID id `json:"id"`
+	}
+	var out struct {
+		ID      id       `json:"id"`
+		Created metaTime `json:"created_time"`
+		From    person   `json:"from"`
+		To      struct {
+			Data []person `json:"data"`
+		} `json:"to"`
+		Message string `json:"message"`
+	}
+	if err := c.get(ctx, cred, url.PathEscape(mid), url.Values{"fields": {"id,created_time,from,to,message"}}, &out); err != nil {
+		return Message{}, fmt.Errorf("look up a message: %w", err)
+	}
+	m := Message{ID: string(out.ID), Created: out.Created.Time, From: string(out.From.ID), Text: out.Message}
+	for _, p := range out.To.Data {
+		m.To = append(m.To, string(p.ID))
+	}
+	return m, nil
+}
+
+// get makes one look-up. Its errors are of the same type as those of sending; an unknown outcome of a look-up is only one
+// that has to be asked again.
+func (c *Client) get(ctx context.Context, cred Credentials, path string, query url.Values, out any) error {
+	got, err := c.call(ctx, cred, http.MethodGet, path, query, nil)
+	if err != nil {
+		return err
+	}
+	var failure struct {
+		Error *errorBody `json:"error"`
+	}
+	if got.status < 200 || got.status > 299 {
+		_ = json.Unmarshal(got.body, &failure) // without a body that can be read the status decides
+		return newError(got, failure.Error)
+	}
+	if err := json.Unmarshal(got.body, &failure); err == nil && failure.Error != nil {
+		return newError(got, failure.Error)
+	}
+	if err := json.Unmarshal(got.body, out); err != nil {
+		e := newError(got, nil)
+		e.Message = "the answer is not what the API documents"
+		return e
+	}
+	return nil
+}
+
+// metaTime is a time as look-ups give it: "2026-07-12T19:11:07+0000".
+type metaTime struct{ time.Time }
+
+// UnmarshalJSON takes Meta's form and RFC 3339.
+func (t *metaTime) UnmarshalJSON(b []byte) error {
+	s := strings.Trim(string(b), `"`)
+	if s == "" || s == "null" {
+		return nil
+	}
+	at, err := time.Parse("2006-01-02T15:04:05-0700", s)
+	if err != nil {
+		at, err = time.Parse(time.RFC3339, s)
+	}
+	if err != nil {
+		return fmt.Errorf("created_time: %w", err)
+	}
+	t.Time = at.UTC()
+	return nil
+}

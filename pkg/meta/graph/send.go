@@ -1,0 +1,98 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/parley-dm/parley/pkg/dm"
+)
+
+// SendResult is the Send API's answer to a message that it took.
+type SendResult struct {
+	RecipientID string
+	// MessageID is the mid that the message's echo carries too.
+	MessageID string
+	// Usage says how much of the account's and the app's allowance is used up; zero where Meta did not tell.
+	Usage Usage
+}
+
+// ErrUnsupportedPart is a part that this version of the client cannot send.
+var ErrUnsupportedPart = errors.New("the Send API is not asked to send this kind of part")
+
+// sendRequest is the Send API's body. RESPONSE says that it answers a message of the customer within the messaging window.
+type sendRequest struct {
+	Recipient struct {
+		ID string `json:"id"`
+	} `json:"recipient"`
+	MessagingType string `json:"messaging_type"`
+	Message       struct {
+		Text string `json:"text"`
+	} `json:"message"`
+}
+
+type sendResponse struct {
+	RecipientID id         `json:"recipient_id"`
+	MessageID   id         `json:"message_id"`
+	Error       *errorBody `json:"error"`
+}
+
+// Send sends one message. It calls once and never again by itself: on an error, [Error.Class] says what is known of the
+// message's fate. There is no idempotency key.
+func (c *Client) Send(ctx context.Context, cred Credentials, recipient string, part dm.Part) (SendResult, error) {
+	if part.Kind != dm.PartText {
+		return SendResult{}, fmt.Errorf("%w: %q", ErrUnsupportedPart, part.Kind)
+	}
+	var body sendRequest
+	body.Recipient.ID, body.MessagingType, body.Message.Text = recipient, "RESPONSE", part.Text
+	payload, err := encode(body)
+	if err != nil {
+		return SendResult{}, err
+	}
+	got, err := c.call(ctx, cred, http.MethodPost, "me/messages", nil, payload)
+	if err != nil {
+		return SendResult{}, err
+	}
+	var out sendResponse
+	decodeErr := json.Unmarshal(got.body, &out)
+	if out.Error != nil || got.status < 200 || got.status > 299 {
+		return SendResult{}, newError(got, out.Error)
+	}
+	if decodeErr != nil || out.MessageID == "" {
+		// The API says that it went well and not what it did: the message is probably out.
+		e := newError(got, nil)
+		e.Rule = Rule{Class: ClassUnknown, Meaning: "the Send API answered without a message_id"}
+		return SendResult{}, e
+	}
+	return SendResult{RecipientID: string(out.RecipientID), MessageID: string(out.MessageID), Usage: parseUsage(got.header)}, nil
+}
+
+// encode writes JSON without HTML's escapes, which would make a text longer than it is.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode request: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// id is an id that comes as a string, and sometimes as a number beyond 2^53.
+type id string
+
+// UnmarshalJSON takes a string, a number or null.
+func (i *id) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, (*string)(i))
+	}
+	var n json.Number
+	if err := json.Unmarshal(b, &n); err != nil {
+		return err
+	}
+	*i = id(n)
+	return nil
+}
