@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -124,7 +125,8 @@ func URL(name, value string, schemes ...string) error {
 func Addr(name, value string) error {
 	_, port, err := net.SplitHostPort(value)
 	if err == nil {
-		_, err = net.LookupPort("tcp", port)
+		// Reads a table of names on this machine at most; no network is asked, so there is nothing to cancel.
+		_, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: got %q, expected host:port or :port", name, value)

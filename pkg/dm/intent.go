@@ -16,7 +16,7 @@ const (
 // PartKind says what one part of a reply is.
 type PartKind string
 
-// The kinds of part. Text is the only one so far; media, templates and sender actions join it here.
+// PartText is a text, the only kind so far; media, templates and sender actions join it here.
 const PartText PartKind = "text"
 
 // Part is one piece of a reply. A long text becomes several messages when it is sent.

@@ -41,17 +41,24 @@ func Main[C config.Settings](s Service[C]) int {
 
 // Execute is Main without the process: what tests call.
 func (s Service[C]) Execute(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	check := false
+	check, endpoint := false, ""
 	for _, a := range args {
 		switch a {
 		case "--help", "-h", "-help", "help":
 			return s.help(stdout)
 		case "--check-config", "-check-config":
 			check = true
+		case "--probe", "-probe", "--probe=ready":
+			endpoint = ProbeReady
+		case "--probe=live":
+			endpoint = ProbeLive
 		default:
-			_, _ = fmt.Fprintf(stderr, "%s: unknown argument %q; it takes --help and --check-config, and its settings from the environment\n", s.Name, a)
+			_, _ = fmt.Fprintf(stderr, "%s: unknown argument %q; it takes --help, --check-config and --probe, and its settings from the environment\n", s.Name, a)
 			return ExitUsage
 		}
+	}
+	if endpoint != "" {
+		return Probe(ctx, endpoint, environ, stderr)
 	}
 	cfg, err := config.Load[C](environ)
 	if err != nil {
@@ -70,7 +77,13 @@ func (s Service[C]) Execute(ctx context.Context, args, environ []string, stdout,
 }
 
 func (s Service[C]) help(w io.Writer) int {
-	_, _ = fmt.Fprintf(w, "%s: %s\n\nUsage: %s [--help] [--check-config]\n\nSettings, from the environment (NAME_FILE reads NAME's value from a file):\n", s.Name, s.Summary, s.Name)
+	_, _ = fmt.Fprintf(w, "%s: %s\n\n"+
+		"Usage: %s [--help | --check-config | --probe | --probe=live]\n\n"+
+		"  --help          says this\n"+
+		"  --check-config  checks the settings, names every problem and ends\n"+
+		"  --probe         asks the running process, at ADMIN_ADDR, whether it is ready: exit 0 or 1\n"+
+		"  --probe=live    asks it whether it lives\n\n"+
+		"Settings, from the environment (NAME_FILE reads NAME's value from a file):\n", s.Name, s.Summary, s.Name)
 	if err := config.WriteHelp(w, config.Variables[C]()); err != nil {
 		return ExitFailed
 	}
