@@ -1,0 +1,255 @@
+package respond_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/services/responder/internal/respond"
+	"github.com/parley-dm/parley/services/responder/internal/rules"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const archive = "17841400000000002"
+
+type fixed struct{ set *rules.Set }
+
+func (f fixed) Current() *rules.Set { return f.set }
+
+type book map[string]accounts.Account
+
+func (b book) Get(_ dm.Channel, id string) (accounts.Account, bool) {
+	a, ok := b[id]
+	return a, ok
+}
+
+type bundle struct {
+	*respond.Responder
+	log *bytes.Buffer
+	tel *telemetry.Telemetry
+	now time.Time
+}
+
+func setup(t *testing.T, set *rules.Set, o respond.Options) *bundle {
+	t.Helper()
+	b := &bundle{log: &bytes.Buffer{}, now: noon.Add(2 * time.Second)}
+	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "responder", Common: config.Common{Debug: true}, LogTo: b.log, NoAdmin: true})
+	require.NoError(t, err)
+	b.tel = tel
+	b.Responder, err = respond.New(respond.Deps{
+		Accounts: book{shop: {ID: shop, Reply: true}, archive: {ID: archive}}, Rules: fixed{set}, Telemetry: tel, Now: func() time.Time { return b.now },
+	}, o)
+	require.NoError(t, err)
+	return b
+}
+
+func (b *bundle) answer(t *testing.T, e dm.Event) (dm.ReplyIntent, bool) {
+	t.Helper()
+	i, ok, err := b.Answer(t.Context(), e)
+	require.NoError(t, err)
+	return i, ok
+}
+
+// nth is the nth message of a conversation, written at a time.
+func nth(n int, at time.Time) dm.Event {
+	e := message("price").Event
+	e.ID, e.Time, e.ReceivedAt = fmt.Sprintf("ev_%d", n), at, at
+	return e
+}
+
+func TestAReplyCarriesWhatItIsAbout(t *testing.T) {
+	t.Parallel()
+	b := setup(t, priceRules(t), respond.Options{Fallback: "Thanks!"})
+	e := message("what is the price?").Event
+	got, ok := b.answer(t, e)
+	require.True(t, ok)
+	require.Equal(t, dm.ReplyIntent{
+		ID: dm.IntentID("ev_1", 0), EventID: "ev_1", Conversation: e.Conversation, Origin: dm.OriginRule, RuleID: "1", RuleName: "prices", MatchedOn: "price",
+		Parts: []dm.Part{{Kind: dm.PartText, Text: "It is 5 €."}}, EventTime: noon, ReceivedAt: noon.Add(time.Second), CreatedAt: noon.Add(2 * time.Second),
+		Expires: noon.Add(24 * time.Hour),
+	}, got)
+
+	e.Text = "hello"
+	got, ok = b.answer(t, e)
+	require.True(t, ok)
+	require.Equal(t, dm.OriginFallback, got.Origin)
+	require.Equal(t, "Thanks!", got.Parts[0].Text)
+	require.Empty(t, got.RuleID+got.RuleName+got.MatchedOn)
+}
+
+func TestAccountsDecideWhoIsAnswered(t *testing.T) {
+	t.Parallel()
+	b := setup(t, priceRules(t), respond.Options{Fallback: "Thanks!"})
+	for name, c := range map[string]dm.Conversation{
+		"archive only":     {Channel: dm.ChannelInstagram, Account: archive, Customer: customer},
+		"not ours":         {Channel: dm.ChannelInstagram, Account: "0", Customer: customer},
+		"our own accounts": {Channel: dm.ChannelInstagram, Account: shop, Customer: archive},
+	} {
+		e := message("price").Event
+		e.Conversation = c
+		_, ok := b.answer(t, e)
+		require.False(t, ok, name)
+	}
+}
+
+func TestBeforeTheFirstRulesNothingIsDecided(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil, respond.Options{Fallback: "Thanks!"})
+	_, _, err := b.Answer(t.Context(), message("price").Event)
+	require.ErrorIs(t, err, respond.ErrNoRules)
+}
+
+func TestADecisionIsOneLineWithoutTheText(t *testing.T) {
+	t.Parallel()
+	b := setup(t, priceRules(t), respond.Options{Fallback: "Thanks-a-lot"})
+	e := message("secretword price").Event
+	b.answer(t, e)
+	e.Text = "secretword"
+	b.answer(t, e)
+	e.Kind = dm.KindEcho
+	b.answer(t, e)
+	require.Equal(t, 3, strings.Count(b.log.String(), "msg=event.decided"))
+	require.Contains(t, b.log.String(), "outcome=silence reason=echo")
+	require.NotContains(t, b.log.String(), "secretword")
+	require.NotContains(t, b.log.String(), "5 €")
+	require.NotContains(t, b.log.String(), "Thanks-a-lot")
+	require.NoError(t, testutil.GatherAndCompare(b.tel.Gatherer(), strings.NewReader(`
+# HELP parley_decisions_total Events decided, by outcome (rule, fallback, silence) and reason.
+# TYPE parley_decisions_total counter
+parley_decisions_total{outcome="fallback",reason="no_match",service="responder"} 1
+parley_decisions_total{outcome="rule",reason="matched",service="responder"} 1
+parley_decisions_total{outcome="silence",reason="echo",service="responder"} 1
+`), "parley_decisions_total"))
+}
+
+func TestTooManyRepliesToOneCustomerAreHeld(t *testing.T) {
+	t.Parallel()
+	b := setup(t, priceRules(t), respond.Options{MaxRepliesPerMinute: 3})
+	at := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Second) }
+	for n := range 3 {
+		_, ok := b.answer(t, nth(n, at(n)))
+		require.True(t, ok)
+	}
+	for n := 3; n < 6; n++ {
+		_, ok := b.answer(t, nth(n, at(n)))
+		require.False(t, ok, "the fourth and later within a minute")
+	}
+	require.Equal(t, 1, strings.Count(b.log.String(), "msg=conversation.held"), "one alert, not one for each message")
+	require.Equal(t, 3, strings.Count(b.log.String(), "outcome=silence reason=held"))
+
+	other := nth(7, at(5))
+	other.Customer = "7002"
+	_, ok := b.answer(t, other)
+	require.True(t, ok, "other customers feel nothing")
+
+	_, ok = b.answer(t, nth(8, at(62)))
+	require.False(t, ok, "three tries are less than a minute old")
+	_, ok = b.answer(t, nth(9, at(66)))
+	require.True(t, ok, "calmed down")
+	for n := 10; n < 13; n++ {
+		b.answer(t, nth(n, at(67)))
+	}
+	require.Equal(t, 2, strings.Count(b.log.String(), "msg=conversation.held"))
+	require.InEpsilon(t, 2, gathered(t, b.tel.Gatherer(), "parley_conversations_held_total"), 0.01)
+}
+
+func TestARedeliveredEventCountsOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t, priceRules(t), respond.Options{MaxRepliesPerMinute: 2})
+	for range 10 {
+		i, ok := b.answer(t, nth(0, noon))
+		require.True(t, ok)
+		require.Equal(t, dm.IntentID("ev_0", 0), i.ID)
+	}
+	_, ok := b.answer(t, nth(1, noon))
+	require.True(t, ok)
+	for range 2 {
+		_, ok = b.answer(t, nth(2, noon))
+		require.False(t, ok)
+		_, ok = b.answer(t, nth(1, noon))
+		require.True(t, ok, "it gets the answer that it had")
+	}
+}
+
+func TestMessagesThatWaitedAreAnsweredTogether(t *testing.T) {
+	t.Parallel()
+	b := setup(t, priceRules(t), respond.Options{MaxRepliesPerMinute: 2})
+	for n := range 20 {
+		e := nth(n, noon.Add(time.Duration(n)*31*time.Second))
+		e.ReceivedAt = noon.Add(time.Hour)
+		_, ok := b.answer(t, e)
+		require.True(t, ok, "the customer wrote slowly, however fast they come now")
+	}
+}
+
+func TestNoBound(t *testing.T) {
+	t.Parallel()
+	b := setup(t, priceRules(t), respond.Options{})
+	for n := range 100 {
+		_, ok := b.answer(t, nth(n, noon))
+		require.True(t, ok)
+	}
+}
+
+func TestConcurrentConversations(t *testing.T) {
+	t.Parallel()
+	b := setup(t, priceRules(t), respond.Options{MaxRepliesPerMinute: 5})
+	var wg sync.WaitGroup
+	for c := range 20 {
+		wg.Go(func() {
+			answered := 0
+			for n := range 10 {
+				e := nth(c*100+n, noon)
+				e.Customer = fmt.Sprint(c)
+				if _, ok, err := b.Answer(t.Context(), e); err == nil && ok {
+					answered++
+				}
+			}
+			if answered != 5 {
+				t.Errorf("customer %d got %d replies, expected 5", c, answered)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func gathered(t *testing.T, g prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := g.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	require.FailNow(t, "no metric "+name)
+	return 0
+}
+
+func BenchmarkAnswer(b *testing.B) {
+	set, _ := rules.Compile([]rules.Rule{{ID: "1", Name: "prices", MatchType: rules.MatchContains, Keywords: []string{"price"}, Response: "5"}})
+	r, err := respond.New(respond.Deps{Accounts: book{shop: {ID: shop, Reply: true}}, Rules: fixed{set}, Telemetry: telemetry.Discard()}, respond.Options{MaxRepliesPerMinute: 20})
+	require.NoError(b, err)
+	e := message("what is the price?").Event
+	n := 0
+	for b.Loop() {
+		n++
+		e.ID, e.Customer, e.Time = fmt.Sprint(n), fmt.Sprint(n%2000), noon.Add(time.Duration(n)*time.Millisecond)
+		if _, _, err := r.Answer(b.Context(), e); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
