@@ -16,15 +16,15 @@ import (
 	"github.com/parley-dm/parley/pkg/dm"
 )
 
-// Problem is one mistake in ACCOUNTS_FILE. It never repeats a value that may be a secret.
-type Problem struct {
+// FileError is one mistake in ACCOUNTS_FILE. It never repeats a value that may be a secret.
+type FileError struct {
 	File string
 	Line int
 	// Field is the key, such as "accounts[2].token"; empty where the file as a whole is wrong.
 	Field, Message string
 }
 
-func (p *Problem) Error() string {
+func (p *FileError) Error() string {
 	where := p.File
 	if p.Line > 0 {
 		where = fmt.Sprintf("%s:%d", p.File, p.Line)
@@ -40,7 +40,7 @@ func (p *Problem) Error() string {
 func readFile(path string, tokens *tokenFiles) ([]Account, []error) {
 	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
-		return nil, []error{&Problem{File: path, Message: reason(err)}}
+		return nil, []error{&FileError{File: path, Message: reason(err)}}
 	}
 	r := &reader{file: path, tokens: tokens, lines: map[key]int{}}
 	accounts := r.document(raw)
@@ -65,7 +65,7 @@ type reader struct {
 }
 
 func (r *reader) problem(node ast.Node, field, format string, args ...any) {
-	r.problems = append(r.problems, &Problem{File: r.file, Line: line(node), Field: field, Message: fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, &FileError{File: r.file, Line: line(node), Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
 func line(node ast.Node) int {
@@ -78,7 +78,7 @@ func line(node ast.Node) int {
 func (r *reader) document(raw []byte) []Account {
 	file, err := parser.ParseBytes(raw, 0)
 	if err != nil {
-		p := &Problem{File: r.file, Message: "not valid YAML"}
+		p := &FileError{File: r.file, Message: "not valid YAML"}
 		var syntax yaml.Error
 		if errors.As(err, &syntax) { // not its Error(), which shows the lines around, tokens and all
 			p.Message += ": " + syntax.GetMessage()

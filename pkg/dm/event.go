@@ -63,13 +63,22 @@ type Event struct {
 	// Ref is the ref of a referral, AdID its ad.
 	Ref  string `json:"ref,omitempty"`
 	AdID string `json:"ad_id,omitempty"`
+	// ProductID is the shop's product that a message is about.
+	ProductID string `json:"product_id,omitempty"`
 	// AppID is the app that sent an echo, where Meta tells.
 	AppID string `json:"app_id,omitempty"`
+	// Control is pass, take or request for thread control; OldOwner and NewOwner are the apps that it goes between, where
+	// Meta tells.
+	Control  string `json:"control,omitempty"`
+	OldOwner string `json:"old_owner_app_id,omitempty"`
+	NewOwner string `json:"new_owner_app_id,omitempty"`
 	// CommentID, ParentID, MediaID and Username belong to comments and mentions.
 	CommentID string `json:"comment_id,omitempty"`
 	ParentID  string `json:"parent_id,omitempty"`
 	MediaID   string `json:"media_id,omitempty"`
 	Username  string `json:"username,omitempty"`
+	// Own: the account itself wrote the comment.
+	Own bool `json:"own,omitempty"`
 	// Standby: another app owns the thread and we were only told.
 	Standby bool `json:"standby,omitempty"`
 	// KnownAccount: the account is one that this installation answers for. Others are kept and never answered.
