@@ -27,6 +27,7 @@ func Load[T Settings](environ []string) (T, error) {
 	vars, problems := resolve(environ, known)
 	reported := len(problems)
 	err := env.ParseWithOptions(&cfg, env.Options{Environment: vars})
+	keepEmpty(reflect.ValueOf(&cfg).Elem(), vars)
 	problems = append(problems, explain(err, known)...)
 	mentioned := fmt.Sprint(problems)
 	for _, p := range flatten(cfg.Validate()) {
@@ -88,6 +89,23 @@ func resolve(environ []string, known []Variable) (map[string]string, []error) {
 		vars[k.Name] = strings.TrimRight(string(content), "\r\n")
 	}
 	return vars, problems
+}
+
+// keepEmpty empties the fields tagged `empty:"keep"` whose variables are set to nothing: the parser gave them their defaults.
+func keepEmpty(v reflect.Value, vars map[string]string) {
+	t := v.Type()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		value, set := vars[name]
+		switch {
+		case name == "-" || !f.IsExported():
+		case name == "" && f.Type.Kind() == reflect.Struct:
+			keepEmpty(v.Field(i), vars)
+		case set && value == "" && f.Tag.Get("empty") == "keep":
+			v.Field(i).SetZero()
+		}
+	}
 }
 
 // explain turns the parser's errors into one line each that names the variable and what was expected, never its value,
