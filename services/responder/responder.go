@@ -90,7 +90,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	tel.Health.Add("rules", rules.Check)
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
-	if err := p.HandleEvents("decide", pipeline.Consume{MaxInFlight: cfg.MaxInFlight}, decide(p, answers)); err != nil {
+	if err := p.HandleEvents("decide", pipeline.Consume{MaxInFlight: cfg.MaxInFlight}, decide(p, answers)); err != nil { //nolint:contextcheck // each message brings its own context
 		return err
 	}
 

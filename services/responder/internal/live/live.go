@@ -112,11 +112,10 @@ func (l *Rules) listen(ctx context.Context) error {
 			}
 		})
 		l.metrics.listening.Set(0)
-		if ctx.Err() != nil {
-			return nil
+		if ctx.Err() == nil {
+			l.deps.Log.Warn("rules.not_listening", telemetry.KeyError, err, "poll", l.poll.String())
+			pause(ctx, wait.NextBackOff())
 		}
-		l.deps.Log.Warn("rules.not_listening", telemetry.KeyError, err, "poll", l.poll.String())
-		pause(ctx, wait.NextBackOff())
 	}
 	return nil
 }
@@ -151,7 +150,7 @@ func (l *Rules) load(ctx context.Context) error {
 func (l *Rules) refresh(ctx context.Context) error {
 	all, err := l.deps.Repository.ActiveRules(ctx)
 	if ctx.Err() != nil {
-		return nil
+		return ctx.Err()
 	}
 	l.note(err)
 	if err != nil {

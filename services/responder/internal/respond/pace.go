@@ -2,6 +2,7 @@ package respond
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,26 +63,19 @@ func (p *pace) take(c dm.Conversation, event string, at time.Time) verdict {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.turns(c)
-	near := t.events[:0]
-	others := 0
 	for _, e := range t.events {
 		if e.id == event {
 			return verdict{held: e.held}
 		}
 	}
-	for _, e := range t.events {
-		if at.Sub(e.at).Abs() < paceWindow {
-			near = append(near, e)
-			others++
-		}
-	}
-	held := others >= p.max
+	t.events = slices.DeleteFunc(t.events, func(e taken) bool { return at.Sub(e.at).Abs() >= paceWindow })
+	held := len(t.events) >= p.max
 	began := held && !t.holding
 	t.holding = held
-	if len(near) >= 2*p.max {
-		near = append(near[:0], near[len(near)-2*p.max+1:]...)
+	if surplus := len(t.events) - 2*p.max + 1; surplus > 0 {
+		t.events = slices.Delete(t.events, 0, surplus)
 	}
-	t.events = append(near, taken{id: event, at: at, held: held})
+	t.events = append(t.events, taken{id: event, at: at, held: held})
 	return verdict{held: held, began: began}
 }
 
@@ -90,12 +84,12 @@ func (p *pace) turns(c dm.Conversation) *turns {
 	now := p.now()
 	if el, ok := p.conversations[c]; ok {
 		p.recent.MoveToFront(el)
-		t := el.Value.(*turns) //nolint:forcetypeassert // the list holds nothing else
+		t := of(el)
 		t.touched = now
 		return t
 	}
 	for el := p.recent.Back(); el != nil; el = p.recent.Back() {
-		oldest := el.Value.(*turns) //nolint:forcetypeassert // the list holds nothing else
+		oldest := of(el)
 		if p.recent.Len() < paceConversations && now.Sub(oldest.touched) < paceIdle {
 			break
 		}
@@ -104,5 +98,11 @@ func (p *pace) turns(c dm.Conversation) *turns {
 	}
 	t := &turns{conversation: c, touched: now}
 	p.conversations[c] = p.recent.PushFront(t)
+	return t
+}
+
+// of is an element's value; the list holds nothing else.
+func of(el *list.Element) *turns {
+	t, _ := el.Value.(*turns)
 	return t
 }

@@ -28,7 +28,7 @@ func TestPaceForgetsWhatIsQuietAndIsBounded(t *testing.T) {
 	for i := range 1000 {
 		p.take(c, fmt.Sprint(i), now)
 	}
-	require.LessOrEqual(t, len(p.conversations[c].Value.(*turns).events), 40, "a loop fills no memory")
+	require.LessOrEqual(t, len(of(p.conversations[c]).events), 40, "a loop fills no memory")
 }
 
 // TestPaceProperty draws times and redeliveries and compares with what was promised.

@@ -32,23 +32,39 @@ func Fold(s string) string {
 	}
 	fold := cases.Fold()
 	s = strings.Map(visible, strings.ToValidUTF8(s, "\uFFFD"))
-	s = norm.NFKC.String(fold.String(norm.NFD.String(s)))
-	s = plainI(fold.String(s))
-	return collapse(norm.NFKC.String(s))
+	if strings.ContainsFunc(s, subscriptIota) {
+		s = norm.NFD.String(s)
+	}
+	s = norm.NFKC.String(fold.String(s))
+	// What NFKC made may fold once more, and seldom does.
+	if again := plainI(fold.String(s)); again != s {
+		s = norm.NFKC.String(again)
+	}
+	return collapse(s)
 }
 
-// visible drops the characters that Unicode derives as Default_Ignorable_Code_Point.
+// subscriptIota finds the only letters whose folding depends on how they are composed: Greek ones with U+0345 in them.
+func subscriptIota(r rune) bool { return r == 0x345 || 0x1F80 <= r && r <= 0x1FFC }
+
+// ignorable is Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), of which the standard library has no table.
+var ignorable = &unicode.RangeTable{
+	LatinOffset: 1,
+	R16: []unicode.Range16{
+		{Lo: 0xAD, Hi: 0xAD, Stride: 1}, {Lo: 0x34F, Hi: 0x34F, Stride: 1}, {Lo: 0x61C, Hi: 0x61C, Stride: 1}, {Lo: 0x115F, Hi: 0x1160, Stride: 1},
+		{Lo: 0x17B4, Hi: 0x17B5, Stride: 1}, {Lo: 0x180B, Hi: 0x180F, Stride: 1}, {Lo: 0x200B, Hi: 0x200F, Stride: 1}, {Lo: 0x202A, Hi: 0x202E, Stride: 1},
+		{Lo: 0x2060, Hi: 0x206F, Stride: 1}, {Lo: 0x3164, Hi: 0x3164, Stride: 1}, {Lo: 0xFE00, Hi: 0xFE0F, Stride: 1}, {Lo: 0xFEFF, Hi: 0xFEFF, Stride: 1},
+		{Lo: 0xFFA0, Hi: 0xFFA0, Stride: 1}, {Lo: 0xFFF0, Hi: 0xFFF8, Stride: 1},
+	},
+	R32: []unicode.Range32{
+		{Lo: 0x1BCA0, Hi: 0x1BCA3, Stride: 1}, {Lo: 0x1D173, Hi: 0x1D17A, Stride: 1}, {Lo: 0xE0000, Hi: 0xE0FFF, Stride: 1},
+	},
+}
+
 func visible(r rune) rune {
-	switch {
-	case r < 0xAD:
-		return r
-	case unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
+	if r >= 0xAD && unicode.Is(ignorable, r) {
 		return -1
-	case unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r) && (r < 0xFFF9 || r > 0xFFFB):
-		return -1
-	default:
-		return r
 	}
+	return r
 }
 
 // plainI makes the dotless ı an i and takes the dot off an i that has one too many.

@@ -17,20 +17,16 @@ const (
 // Only runs of ASCII letters and digits are used: nothing that a text goes through before an expression sees it joins or
 // parts those, which cannot be said of letters with accents.
 func requiredLiterals(re *syntax.Regexp) []string {
-	switch re.Op {
-	case syntax.OpLiteral:
+	switch op := re.Op; {
+	case op == syntax.OpLiteral:
 		if run := longestRun(re.Rune); len(run) >= minLiteral {
 			return []string{run}
 		}
-	case syntax.OpCapture, syntax.OpPlus:
+	case op == syntax.OpCapture, op == syntax.OpPlus, op == syntax.OpRepeat && re.Min >= 1:
 		return requiredLiterals(re.Sub[0])
-	case syntax.OpRepeat:
-		if re.Min >= 1 {
-			return requiredLiterals(re.Sub[0])
-		}
-	case syntax.OpConcat:
+	case op == syntax.OpConcat:
 		return bestOf(re.Sub)
-	case syntax.OpAlternate:
+	case op == syntax.OpAlternate:
 		return allOf(re.Sub)
 	}
 	return nil
