@@ -8,8 +8,10 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -106,6 +108,25 @@ func keepEmpty(v reflect.Value, vars map[string]string) {
 			v.Field(i).SetZero()
 		}
 	}
+}
+
+// Resolve reads the files that NAME_FILE variables name once, for a process that loads several structs of settings from one
+// environment: the result has NAME in place of NAME_FILE. A file that is a pipe could not be read for each of them.
+func Resolve(environ []string, known []Variable) (resolved []string, problems []error) {
+	vars, problems := resolve(environ, known)
+	names := make(map[string]bool, len(known))
+	for _, k := range known {
+		names[k.Name] = true
+	}
+	for _, k := range known {
+		if file := k.Name + "_FILE"; !names[file] {
+			delete(vars, file)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		resolved = append(resolved, name+"="+vars[name])
+	}
+	return resolved, problems
 }
 
 // explain turns the parser's errors into one line each that names the variable and what was expected, never its value,
