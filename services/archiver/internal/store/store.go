@@ -1,0 +1,108 @@
+// Package store writes facts into PostgreSQL, many in one transaction.
+//
+// Each transaction locks the conversations that it touches, reads the messages that exist already, merges in memory and
+// writes the outcome. The lock on the conversation's row is what makes this safe beside other writers, in this process
+// and in others: whatever is about a message belongs to its conversation.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parley-dm/parley/services/archiver/internal/record"
+)
+
+const (
+	// writeTimeout bounds one transaction.
+	writeTimeout = 30 * time.Second
+	// Another writer that is in the way is gone in milliseconds; after so many tries the bus tries longer.
+	conflictTries = 6
+	conflictDelay = 5 * time.Millisecond
+)
+
+// Store writes facts.
+type Store struct {
+	pool    *pgxpool.Pool
+	onRetry func()
+}
+
+// New makes a store on a pool. onRetry is told of each transaction that another writer was in the way of.
+func New(pool *pgxpool.Pool, onRetry func()) *Store { return &Store{pool: pool, onRetry: onRetry} }
+
+// Write stores all facts in one transaction. Writing them again, in this or another order, leaves the same rows.
+func (s *Store) Write(ctx context.Context, facts []record.Facts) error {
+	for try := 1; ; try++ {
+		err := s.write(ctx, facts)
+		if err == nil || !isConflict(err) || try == conflictTries {
+			return err
+		}
+		s.onRetry()
+		delay := time.NewTimer(rand.N(conflictDelay << try)) //nolint:gosec // jitter
+		select {
+		case <-delay.C:
+		case <-ctx.Done():
+			delay.Stop()
+			return err
+		}
+	}
+}
+
+func (s *Store) write(ctx context.Context, facts []record.Facts) error {
+	f := newFold(facts)
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := f.run(ctx, tx); err != nil {
+		// The connection is given back clean even when ctx is over.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+		defer cancel()
+		return errors.Join(err, tx.Rollback(ctx))
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+func (f *fold) run(ctx context.Context, tx pgx.Tx) error {
+	if err := f.read(ctx, tx); err != nil {
+		return err
+	}
+	var b pgx.Batch
+	if err := f.write(&b); err != nil {
+		return err
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return fmt.Errorf("write rows: %w", err)
+	}
+	return nil
+}
+
+// isConflict: deadlock, serialization failure, or a row that somebody else wrote between our reading and our writing.
+func isConflict(err error) bool {
+	switch code(err) {
+	case "40001", "40P01", "23505":
+		return true
+	default:
+		return false
+	}
+}
+
+func code(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
