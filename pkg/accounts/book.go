@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/dm"
 )
 
@@ -30,6 +31,7 @@ type Book struct {
 
 	mu       sync.RWMutex
 	accounts map[key]Account
+	secrets  []config.Secret
 	changed  chan struct{}
 	// problem is why the newest file could not be used.
 	problem error
@@ -52,7 +54,7 @@ func Open(o Options) (*Book, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.accounts = list
+	b.accounts, b.secrets = list, appSecrets(list)
 	b.watch.read(tokens)
 	return b, nil
 }
@@ -83,6 +85,24 @@ func (b *Book) All() []Account {
 		return strings.Compare(x.ID, y.ID)
 	})
 	return list
+}
+
+// AppSecrets lists the app secrets that accounts have of their own, each once. The slice is shared: do not write to it.
+func (b *Book) AppSecrets() []config.Secret {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.secrets
+}
+
+func appSecrets(accounts map[key]Account) []config.Secret {
+	var out []config.Secret
+	for _, a := range accounts {
+		if a.AppSecret != "" {
+			out = append(out, a.AppSecret)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Changed returns a channel that is closed when the accounts change next: an account more or less, a new token. Take it
@@ -136,7 +156,7 @@ func (b *Book) set(accounts map[key]Account) bool {
 	if maps.Equal(b.accounts, accounts) {
 		return false
 	}
-	b.accounts = accounts
+	b.accounts, b.secrets = accounts, appSecrets(accounts)
 	close(b.changed)
 	b.changed = make(chan struct{})
 	return true

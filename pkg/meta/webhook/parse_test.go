@@ -251,5 +251,5 @@ func TestFlatRaw(t *testing.T) {
 // requireRaw compares bytes: an item travels as it came, white space and all.
 func requireRaw(t *testing.T, expected string, e dm.Event) {
 	t.Helper()
-	require.True(t, expected == string(e.Raw), "expected %s, got %s", expected, e.Raw)
+	require.Equal(t, expected, string(e.Raw))
 }

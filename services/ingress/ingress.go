@@ -1,0 +1,128 @@
+// Package ingress takes Meta's webhooks: it checks their signature, takes the body apart into events, and answers 200 only
+// when every one of them is durable. It decides nothing and knows no rules.
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/run"
+	"github.com/parley-dm/parley/services/ingress/internal/httpapi"
+	"github.com/parley-dm/parley/services/ingress/internal/intake"
+)
+
+// The server's bounds. A webhook of Meta's is small and comes at once; 8 MiB in 15 s is a slow line.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 25 * time.Second
+	idleTimeout       = 75 * time.Second
+	maxHeaderBytes    = 16 << 10
+	// closeMargin is what a stop has left of SHUTDOWN_TIMEOUT to leave the bus when requests must have ended.
+	closeMargin = 5 * time.Second
+)
+
+// Run serves webhooks until ctx ends, then finishes the requests that are in flight.
+func Run(ctx context.Context, cfg Config) (err error) {
+	// First of all, so that a port that is taken is told at once; whoever connects waits in the queue until we serve.
+	listener, err := listen(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }() // closed by the server already, but for an early return
+	p, err := pipeline.Open(ctx, pipeline.Options{Service: "ingress", Common: cfg.Common, NATS: cfg.NATS, Host: cfg.Host})
+	if err != nil {
+		return fmt.Errorf("join the pipeline: %w", err)
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	tel := p.Telemetry()
+	book, err := accounts.Open(accounts.Options{Settings: cfg.Settings, Log: tel.Log})
+	if err != nil {
+		return err
+	}
+	handler, err := newHandler(cfg, p, book)
+	if err != nil {
+		return err
+	}
+	if cfg.Listening != nil {
+		cfg.Listening(listener.Addr().String())
+	}
+	tel.Log.Info("ingress.listening", "addr", listener.Addr().String(), "accounts", len(book.All()))
+	group := run.NewGroup(ctx)
+	group.Go("accounts", book.Run)
+	group.Go("webhooks", func(ctx context.Context) error {
+		return serve(ctx, listener, handler, tel.Log, max(cfg.ShutdownTimeout-closeMargin, time.Second))
+	})
+	return group.Wait()
+}
+
+func listen(ctx context.Context, cfg Config) (net.Listener, error) {
+	addr := net.JoinHostPort(cfg.ListenHost, strconv.Itoa(cfg.Port))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for webhooks on %s (set by HOST and PORT): %w", addr, err)
+	}
+	return listener, nil
+}
+
+func newHandler(cfg Config, p *pipeline.Pipeline, book *accounts.Book) (http.Handler, error) {
+	proxies, err := cfg.proxies()
+	if err != nil {
+		return nil, err
+	}
+	own := cfg.secrets()
+	return httpapi.New(httpapi.Deps{
+		Intake:  intake.New(intake.Deps{Bus: p, Metrics: p.Telemetry().Metrics}),
+		Secrets: secrets(own, book),
+		Answers: book.Answers,
+		Log:     p.Telemetry().Log,
+		Metrics: p.Telemetry().Metrics,
+	}, httpapi.Options{
+		VerifyToken: cfg.VerifyToken, MaxBodyBytes: cfg.MaxBodyBytes, RatePerIP: cfg.RatePerIP, TrustedProxies: proxies,
+	}), nil
+}
+
+// secrets gives the app's secrets and those that accounts have of their own, each once.
+func secrets(own []config.Secret, book *accounts.Book) func() []config.Secret {
+	return func() []config.Secret {
+		all := slices.Clone(own)
+		for _, s := range book.AppSecrets() {
+			if !slices.Contains(all, s) {
+				all = append(all, s)
+			}
+		}
+		return all
+	}
+}
+
+// serve serves until ctx ends; then it takes no new connections and lets requests in flight finish, their publishing included.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, within time.Duration) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve webhooks: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	if err := server.Shutdown(stop); err != nil {
+		return errors.Join(fmt.Errorf("finish webhooks in flight: %w", err), server.Close())
+	}
+	<-ended
+	return nil
+}
