@@ -1,0 +1,64 @@
+// Package memory sets how the garbage collector trades memory for speed, where the operator has not.
+package memory
+
+import (
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+const (
+	// gcPercent: on live heaps of some ten megabytes, collecting a quarter as often gives a fifth more throughput.
+	gcPercent = 400
+	// The limit is soft: close to it the collector works harder. Half of what the machine or container has leaves room for
+	// PostgreSQL and the kernel's cache of JetStream's files, which matters more for speed than a larger heap.
+	share, lowest, highest = 2, 192 << 20, 1 << 30
+)
+
+// Tune sets both, each only where the environment does not say otherwise.
+func Tune(environ []string) {
+	if !has(environ, "GOGC") {
+		debug.SetGCPercent(gcPercent)
+	}
+	if !has(environ, "GOMEMLIMIT") {
+		debug.SetMemoryLimit(limit(available("/proc/meminfo", "/sys/fs/cgroup/memory.max")))
+	}
+}
+
+func limit(available int64) int64 {
+	if available <= 0 {
+		return highest
+	}
+	return min(max(available/share, lowest), highest)
+}
+
+func has(environ []string, name string) bool {
+	for _, kv := range environ {
+		if k, v, _ := strings.Cut(kv, "="); k == name && v != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// available is the machine's memory or the container's bound on it, whichever is less; 0 when neither can be read.
+func available(meminfo, cgroup string) int64 {
+	var total int64
+	if content, err := os.ReadFile(meminfo); err == nil { //nolint:gosec // a file of the kernel's
+		for line := range strings.Lines(string(content)) {
+			fields := strings.Fields(line)
+			if len(fields) >= 2 && fields[0] == "MemTotal:" {
+				kb, _ := strconv.ParseInt(fields[1], 10, 64)
+				total = kb << 10
+			}
+		}
+	}
+	if content, err := os.ReadFile(cgroup); err == nil { //nolint:gosec // a file of the kernel's
+		// "max" where there is no bound.
+		if bound, err := strconv.ParseInt(strings.TrimSpace(string(content)), 10, 64); err == nil && bound > 0 && (total == 0 || bound < total) {
+			total = bound
+		}
+	}
+	return total
+}
