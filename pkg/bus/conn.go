@@ -50,7 +50,11 @@ func Connect(ctx context.Context, cfg ConnConfig) (*Conn, error) {
 		nats.Timeout(5 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 		// Nothing is kept in a buffer while there is no connection: a publish that cannot go now is an error now.
 		nats.ReconnectBufSize(-1),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { cfg.Logger.Warn("bus.disconnected", "error", err) }),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if !nc.IsClosed() { // by us
+				cfg.Logger.Warn("bus.disconnected", "error", err)
+			}
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			subject := ""
 			if sub != nil {
