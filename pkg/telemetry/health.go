@@ -70,7 +70,7 @@ func (h *Health) Run(ctx context.Context) (results []Result, ready bool) {
 		}()
 	}
 	ready = true
-	for range checks {
+	for range len(checks) { // counted first: answers are taken out of the map
 		select {
 		case r := <-out:
 			results = append(results, r)
