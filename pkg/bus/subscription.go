@@ -83,7 +83,7 @@ func (sub *subscription) rejoin() {
 func (sub *subscription) deliver(h *held) {
 	defer sub.bytes.release(int64(h.size))
 	delays := backoff.NewExponentialBackOff()
-	delays.InitialInterval, delays.MaxInterval = 10*time.Millisecond, 5*time.Second
+	delays.InitialInterval, delays.MaxInterval = 10*time.Millisecond, 50*time.Millisecond
 	for h.feed.handsOut() {
 		ctx, cancel := context.WithCancel(h.feed.ctx)
 		m := h.message(ctx)

@@ -1,0 +1,116 @@
+package bus_test
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/bus/bustest"
+)
+
+// features is what we claim of Watermill's list.
+var features = tests.Features{
+	ConsumerGroups: true,
+	// At least once: a handler that dies before its acknowledgement sees the message again.
+	ExactlyOnceDelivery: false,
+	// Order holds in a lane of one subscriber. Between subscribers that share a consumer there is none (the suite's
+	// concurrent tests subscribe so); owned partitions, which keep it between processes, are tested in ownership_test.go.
+	GuaranteedOrder:                     true,
+	GuaranteedOrderWithSingleSubscriber: true,
+	Persistent:                          true,
+	// A group gets what it has not acknowledged. Reading everything again is a replay, not a subscription.
+	NewSubscriberReceivesOldMessages: false,
+	// A context does not travel over a network.
+	ContextPreserved: false,
+}
+
+func TestPubSub(t *testing.T) {
+	suite := newSuite(t)
+	features := features
+	features.RestartServiceCommand = suite.restartCommand(t)
+	tests.TestPubSub(t, features, suite.create, suite.createGroup)
+}
+
+func TestPubSubStressTest(t *testing.T) {
+	suite := newSuite(t)
+	tests.TestPubSubStressTest(t, features, suite.create, suite.createGroup)
+}
+
+// suite runs Watermill's contract suite against one server. Each of its topics gets a stream of its own, as it publishes
+// the same ids to several.
+type suite struct {
+	server *bustest.Server
+}
+
+func newSuite(t *testing.T) *suite {
+	t.Helper()
+	return &suite{server: bustest.Start(t)}
+}
+
+// restartCommand restarts the embedded server when the suite runs it: the suite wants a command, so it is a signal to us.
+func (s *suite) restartCommand(t *testing.T) []string {
+	restart := make(chan os.Signal, 1)
+	signal.Notify(restart, syscall.SIGUSR1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range restart {
+			s.server.Down()
+			s.server.Up()
+		}
+	}()
+	t.Cleanup(func() {
+		signal.Stop(restart)
+		close(restart)
+		<-done
+	})
+	return []string{"kill", "-USR1", strconv.Itoa(os.Getpid())}
+}
+
+func (s *suite) create(t *testing.T) (message.Publisher, message.Subscriber) {
+	return s.createGroup(t, "suite")
+}
+
+func (s *suite) createGroup(t *testing.T, group string) (message.Publisher, message.Subscriber) {
+	conn := s.server.Connect()
+	sub, err := bus.NewSubscriber(conn, bus.SubscriberConfig{
+		Group: group, Stream: func(ctx context.Context, topic string) (string, error) { return ensureStream(ctx, conn, topic) },
+		Key: func(string, *message.Message) string { return "one lane" }, CloseTimeout: time.Second, AckWait: 3 * time.Second,
+	})
+	require.NoError(t, err)
+	// The suite forgets to close some; closing twice does nothing.
+	t.Cleanup(func() { require.NoError(t, sub.Close()) })
+	return bus.NewPublisher(conn, bus.PublisherConfig{}), initializer{sub, conn}
+}
+
+// initializer makes a topic's stream when the suite asks for it.
+type initializer struct {
+	*bus.Subscriber
+	conn *bus.Conn
+}
+
+func (i initializer) SubscribeInitialize(topic string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err := ensureStream(ctx, i.conn, topic)
+	return err
+}
+
+func ensureStream(ctx context.Context, conn *bus.Conn, topic string) (string, error) {
+	name := strings.NewReplacer(".", "_", "*", "_", ">", "_").Replace(topic)
+	_, err := conn.JetStream().CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: name, Subjects: []string{topic}, Storage: jetstream.FileStorage, Duplicates: time.Minute,
+	})
+	return name, err
+}
