@@ -113,6 +113,10 @@ func newError(a answer, body *errorBody) *Error {
 		e.Message, e.UserTitle, e.UserMessage = shorten(body.Message), shorten(body.UserTitle), shorten(body.UserMessage)
 	}
 	e.Rule = Classify(e.Status, e.Code, e.Subcode, e.IsTransient)
+	if e.Code == 100 && e.Subcode == 0 && strings.Contains(e.Message, "appsecret_proof") {
+		// Meta gives it the code of any invalid parameter, but it is the app's secret that is wrong, for every message.
+		e.Rule = Rule{Code: e.Code, Class: ClassAccountBlocked, Scope: ScopeAccount, Pause: tokenPause, Alert: true, Meaning: "the app secret does not belong to the token's app"}
+	}
 	return e
 }
 

@@ -286,8 +286,9 @@ func TestRateLimitHeaders(t *testing.T) {
 func TestErrorsOfOddShapes(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]graph.Class{
-		`{"error":{"code":"190","error_subcode":"463","message":"dead"}}`: graph.ClassTokenDead,
-		`{"error":{"code":[],"message":"odd","is_transient":true}}`:       graph.ClassTransient,
+		`{"error":{"code":"190","error_subcode":"463","message":"dead"}}`:                                                       graph.ClassTokenDead,
+		`{"error":{"code":[],"message":"odd","is_transient":true}}`:                                                             graph.ClassTransient,
+		`{"error":{"code":100,"type":"GraphMethodException","message":"Invalid appsecret_proof provided in the API argument"}}`: graph.ClassAccountBlocked,
 		`{"error":"words"}`: graph.ClassPermanent,
 		`<html>`:            graph.ClassPermanent,
 		``:                  graph.ClassPermanent,

@@ -1,0 +1,127 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/meta/graph"
+	"github.com/parley-dm/parley/services/sender/internal/ledger"
+)
+
+// maxRecorded bounds the attempts that a message's record keeps; the newest ones.
+const maxRecorded = 20
+
+// call makes the one call that a claim allows and writes what came of it. From here on the end of ctx stops nothing: a
+// claim without an outcome is a message that a person has to look after.
+func (v *Deliverer) call(ctx context.Context, m *message, claim *ledger.Claim, cred graph.Credentials, report func(error)) (ledger.Entry, error) {
+	began := v.o.Now()
+	result, sendErr := v.d.Graph.Send(context.WithoutCancel(ctx), cred, m.intent.Customer, m.part)
+	took := v.o.Now().Sub(began)
+	report(sendErr)
+
+	outcome := v.judge(claim.Entry, result, sendErr)
+	outcome.Attempts = record(claim.Attempts, attempt(began, took, sendErr))
+	entry, err := v.d.Ledger.Settle(ctx, claim, outcome)
+	class := classOf(sendErr)
+	v.metrics.sent(string(outcome.State), class, took)
+	v.told(ctx, m, outcome, class, sendErr)
+	back := v.react(ctx, m, result, sendErr)
+	switch {
+	case err != nil:
+		return ledger.Entry{}, bus.WhileAway(err)
+	case entry.State == ledger.Open:
+		return ledger.Entry{}, back
+	default:
+		return entry, nil
+	}
+}
+
+// judge says what a call's result means for the message. It is pure.
+func (v *Deliverer) judge(before ledger.Entry, result graph.SendResult, err error) ledger.Entry {
+	if err == nil {
+		return ledger.Entry{State: ledger.Sent, MID: result.MessageID, Tries: before.Tries + 1}
+	}
+	out := ledger.Entry{State: ledger.Failed, Reason: err.Error(), Tries: before.Tries}
+	var e *graph.Error
+	if !errors.As(err, &e) {
+		return out // never called: a part that cannot be sent
+	}
+	if !e.Unreachable {
+		out.Tries++
+	}
+	switch e.Class {
+	case graph.ClassUnknown, graph.ClassSentAnyway:
+		out.State = ledger.Unknown
+	case graph.ClassRateLimited, graph.ClassTokenDead, graph.ClassAccountBlocked:
+		// The account's trouble, not the message's: it waits, and this counts as no try.
+		out.State, out.Tries = ledger.Open, before.Tries
+	case graph.ClassTransient:
+		bound := v.o.MaxAttempts
+		if e.MaxAttempts > 0 {
+			bound = min(bound, e.MaxAttempts)
+		}
+		if out.Tries < bound || e.Unreachable {
+			out.State = ledger.Open
+		} else {
+			out.Reason = fmt.Sprintf("given up after %d attempts: %s", out.Tries, out.Reason)
+		}
+	default:
+	}
+	return out
+}
+
+// react does what an answer asks for beyond its message, and says with an error when the message may come back.
+func (v *Deliverer) react(ctx context.Context, m *message, result graph.SendResult, err error) error {
+	if err == nil {
+		v.flowing(ctx, m, result.Usage)
+		return nil
+	}
+	var e *graph.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	switch e.Class {
+	case graph.ClassRateLimited, graph.ClassTokenDead, graph.ClassAccountBlocked:
+		return bus.DeferUntil(err, v.until(m, v.pause(ctx, m, e)))
+	case graph.ClassTransient:
+		if e.RetryAfter > 0 {
+			return bus.DeferUntil(err, v.until(m, v.o.Now().Add(e.RetryAfter)))
+		}
+		return bus.WhileAway(err) // with growing delays; the ledger counts the tries
+	default:
+		return nil
+	}
+}
+
+func classOf(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return graph.ClassOf(err).String()
+}
+
+func attempt(began time.Time, took time.Duration, err error) dm.Attempt {
+	a := dm.Attempt{At: began.UTC(), DurationMS: took.Milliseconds()}
+	if err == nil {
+		a.Status = 200
+		return a
+	}
+	a.Error = err.Error()
+	var e *graph.Error
+	if errors.As(err, &e) {
+		a.Status, a.Code, a.Subcode, a.TraceID = e.Status, e.Code, e.Subcode, e.TraceID
+	}
+	return a
+}
+
+// record adds an attempt without touching what others may hold.
+func record(before []dm.Attempt, a dm.Attempt) []dm.Attempt {
+	if len(before) >= maxRecorded {
+		before = before[len(before)-maxRecorded+1:]
+	}
+	return append(before[:len(before):len(before)], a)
+}

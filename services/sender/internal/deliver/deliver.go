@@ -1,0 +1,281 @@
+// Package deliver carries out reply intents: it claims each message in the ledger, calls the Send API once, and says what
+// came of it.
+//
+// It never calls again for a message that may have gone out. What is known not to have gone out and may go later is open
+// again in the ledger, and the error that is returned says when to come back; the bus does the waiting.
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/meta/graph"
+	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/sender/internal/ledger"
+	"github.com/parley-dm/parley/services/sender/internal/limit"
+)
+
+// Accounts knows the accounts and their tokens.
+type Accounts interface {
+	Get(channel dm.Channel, id string) (accounts.Account, bool)
+}
+
+// Graph is the Send API.
+type Graph interface {
+	Send(ctx context.Context, cred graph.Credentials, recipient string, part dm.Part) (graph.SendResult, error)
+}
+
+// Ledger remembers what was claimed and what came of it.
+type Ledger interface {
+	Claim(ctx context.Context, key string) (*ledger.Claim, error)
+	Settle(ctx context.Context, c *ledger.Claim, outcome ledger.Entry) (ledger.Entry, error)
+}
+
+// Deps is what a Deliverer works with.
+type Deps struct {
+	Accounts Accounts
+	Graph    Graph
+	Ledger   Ledger
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
+}
+
+// Options says how to deliver.
+type Options struct {
+	// GraphURL is the base URL of the Graph API for accounts that have none of their own; empty for Meta's hosts.
+	GraphURL string
+	// AppSecret makes the appsecret_proof of accounts that have no secret of their own.
+	AppSecret config.Secret
+	// RatePerAccount bounds the messages a second of one account; 0 does not.
+	RatePerAccount float64
+	// MaxAttempts bounds the calls for one message that Meta answered with a temporary failure. 12 if zero, which takes
+	// about two minutes. Calls that cannot have reached Meta do not count: they say nothing of the message.
+	MaxAttempts int
+	// ClaimTimeout bounds the claim of one message; 5 seconds if zero.
+	ClaimTimeout time.Duration
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+}
+
+// Deliverer carries out reply intents. It is safe for concurrent use, and for the same intent twice.
+type Deliverer struct {
+	d        Deps
+	o        Options
+	rates    *limit.Rates
+	gate     *limit.Gate
+	breakers *limit.Breakers
+	metrics  *metrics
+}
+
+// New makes a Deliverer and registers its metrics.
+func New(d Deps, o Options) (*Deliverer, error) {
+	if o.MaxAttempts <= 0 {
+		o.MaxAttempts = 12
+	}
+	if o.ClaimTimeout <= 0 {
+		o.ClaimTimeout = 5 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	v := &Deliverer{d: d, o: o, rates: limit.NewRates(o.RatePerAccount), gate: limit.NewGate(o.Now), breakers: limit.NewBreakers(d.Log)}
+	var err error
+	v.metrics, err = newMetrics(d.Metrics, v.gate)
+	return v, err
+}
+
+// Deliver carries out an intent, one message after another, and returns what came of each. With an error it returns what
+// came of the first ones: worth publishing, but the intent is not done and comes again. Messages that have an outcome
+// already are not sent again, and their delivery is the same as before.
+func (v *Deliverer) Deliver(ctx context.Context, intent dm.ReplyIntent) ([]dm.Delivery, error) {
+	if err := check(&intent); err != nil {
+		return nil, bus.Permanent(err)
+	}
+	parts := graph.Expand(intent.Parts)
+	done := make([]dm.Delivery, 0, len(parts))
+	broken := ""
+	for n, part := range parts {
+		if n > 0 && stopping(ctx) {
+			return done, limit.ErrStopped
+		}
+		m := &message{intent: &intent, part: part, n: n, of: len(parts), broken: broken}
+		entry, err := v.message(ctx, m)
+		if err != nil {
+			return done, fmt.Errorf("deliver message %d of intent %s: %w", n, intent.ID, err)
+		}
+		done = append(done, m.delivery(entry))
+		if broken == "" && (entry.State == ledger.Failed || entry.State == ledger.Expired) {
+			broken = fmt.Sprintf("message %d of %d before it was not sent: %s", n+1, len(parts), entry.Reason)
+		}
+	}
+	return done, nil
+}
+
+// check refuses what no other attempt can make right.
+func check(i *dm.ReplyIntent) error {
+	var missing []string
+	for _, f := range []struct {
+		name  string
+		empty bool
+	}{
+		{"id", i.ID == ""}, {"account", i.Account == ""}, {"customer", i.Customer == ""}, {"parts", len(i.Parts) == 0},
+	} {
+		if f.empty {
+			missing = append(missing, f.name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("intent %q has no %s", i.ID, strings.Join(missing, ", no "))
+	}
+	return nil
+}
+
+// message is one message of an intent.
+type message struct {
+	intent *dm.ReplyIntent
+	part   dm.Part
+	n, of  int
+	// broken is why a message before it was not sent, which is why this one is not sent either.
+	broken string
+
+	account accounts.Account
+}
+
+func (m *message) key() string {
+	return topology.Token(m.intent.ID) + "." + strconv.Itoa(m.n)
+}
+
+// delivery says what the ledger says.
+func (m *message) delivery(e ledger.Entry) dm.Delivery {
+	outcome := dm.Outcome(e.State)
+	return dm.Delivery{
+		ID: dm.DeliveryID(m.intent.ID, m.n, outcome), IntentID: m.intent.ID, Part: m.n, Of: m.of, Conversation: m.intent.Conversation,
+		Outcome: outcome, MID: e.MID, Origin: m.intent.Origin, Message: m.part, Attempts: e.Attempts, Reason: e.Reason,
+		SentAt: e.At, ReceivedAt: m.intent.ReceivedAt,
+	}
+}
+
+// message brings one message to an outcome, or says with an error when to come back.
+func (v *Deliverer) message(ctx context.Context, m *message) (ledger.Entry, error) {
+	var known bool
+	m.account, known = v.d.Accounts.Get(m.intent.Channel, m.intent.Account)
+	if state, reason := v.refuse(m, known); reason != "" {
+		return v.close(ctx, m, state, reason)
+	}
+	if err := v.turn(ctx, m); err != nil {
+		return ledger.Entry{}, err
+	}
+	cred := v.credentials(m.account)
+	report, err := v.breakers.Allow(cred.BaseURL)
+	if err != nil {
+		v.metrics.waits.WithLabelValues("breaker").Inc()
+		return ledger.Entry{}, bus.DeferUntil(fmt.Errorf("the Graph API does not answer: %w", err), v.until(m, v.o.Now().Add(breakerPoll)))
+	}
+	claim, err := v.claim(ctx, m)
+	if err != nil || !claim.Held() {
+		report(limit.ErrNotCalled)
+		if err != nil {
+			return ledger.Entry{}, err
+		}
+		return v.settled(ctx, m, claim.Entry), nil
+	}
+	return v.call(ctx, m, claim, cred, report)
+}
+
+// refuse says why a message is not to be sent at all, if so.
+func (v *Deliverer) refuse(m *message, known bool) (ledger.State, string) {
+	switch {
+	case m.broken != "":
+		return ledger.Failed, m.broken
+	case m.part.Kind == dm.PartText && strings.TrimSpace(m.part.Text) == "":
+		return ledger.Failed, "the text is empty"
+	case !m.intent.Expires.IsZero() && !v.o.Now().Before(m.intent.Expires):
+		return ledger.Expired, "the messaging window closed at " + m.intent.Expires.UTC().Format(time.RFC3339) + ", before it could be sent"
+	case !known:
+		return ledger.Failed, "account " + m.intent.Account + " is not configured here: neither INSTAGRAM_PAGE_ID nor ACCOUNTS_FILE names it"
+	case m.account.Token == "":
+		return ledger.Failed, "account " + m.intent.Account + " has no access token"
+	default:
+		return "", ""
+	}
+}
+
+// close gives a message an outcome without a call, if it has none.
+func (v *Deliverer) close(ctx context.Context, m *message, state ledger.State, reason string) (ledger.Entry, error) {
+	claim, err := v.claim(ctx, m)
+	if err != nil {
+		return ledger.Entry{}, err
+	}
+	if !claim.Held() {
+		return v.settled(ctx, m, claim.Entry), nil
+	}
+	entry, err := v.d.Ledger.Settle(ctx, claim, ledger.Entry{State: state, Reason: reason, Tries: claim.Tries, Attempts: claim.Attempts})
+	if err != nil {
+		return ledger.Entry{}, bus.WhileAway(err)
+	}
+	v.told(ctx, m, entry, "", nil)
+	return entry, nil
+}
+
+// settled passes on the outcome that a message had already.
+func (v *Deliverer) settled(ctx context.Context, m *message, e ledger.Entry) ledger.Entry {
+	v.metrics.claims.WithLabelValues("settled").Inc()
+	if e.State == ledger.Unknown {
+		v.d.Log.LogAttrs(ctx, slog.LevelError, "delivery.unknown", m.attrs(e, "")...)
+	}
+	return e
+}
+
+// claim claims a message. The stop of the process does not cut it short: a claim that is or is not in the ledger, and
+// nobody knows which, is what we want to have least of.
+func (v *Deliverer) claim(ctx context.Context, m *message) (*ledger.Claim, error) {
+	if err := bus.Owned(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.o.ClaimTimeout)
+	defer cancel()
+	claim, err := v.d.Ledger.Claim(ctx, m.key())
+	var doubt *ledger.DoubtError
+	switch {
+	case errors.As(err, &doubt):
+		v.metrics.claims.WithLabelValues("in_doubt").Inc()
+		return nil, bus.DeferUntil(err, doubt.Until)
+	case err != nil:
+		v.metrics.claims.WithLabelValues("failed").Inc()
+		return nil, bus.WhileAway(err) // the ledger is away, or others write the key: the message is not at fault
+	case claim.Held():
+		v.metrics.claimed.Inc()
+	}
+	return claim, nil
+}
+
+func (v *Deliverer) credentials(a accounts.Account) graph.Credentials {
+	cred := graph.Credentials{BaseURL: a.GraphURL(v.o.GraphURL), Token: a.Token, AppSecret: a.AppSecret}
+	// The proof of an Instagram user token is made with the Instagram app's own secret, which only the account can give.
+	if cred.AppSecret == "" && a.Login != accounts.LoginInstagram {
+		cred.AppSecret = v.o.AppSecret
+	}
+	return cred
+}
+
+func stopping(ctx context.Context) bool {
+	select {
+	case <-bus.Draining(ctx):
+		return true
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,221 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/bus/bustest"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/sender/internal/ledger"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const doubt = 20 * time.Second
+
+// clock is a time that tests move.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+
+func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
+
+type testBundle struct {
+	server *bustest.Server
+	bucket *bus.Bucket
+	clock  *clock
+}
+
+func setup(t *testing.T) *testBundle {
+	t.Helper()
+	server := bustest.Start(t)
+	conn := server.Connect()
+	_, err := topology.Ensure(t.Context(), conn.JetStream(), topology.Options{})
+	require.NoError(t, err)
+	bucket, err := bus.OpenBucket(t.Context(), conn, topology.Ledger.Name)
+	require.NoError(t, err)
+	return &testBundle{server: server, bucket: bucket, clock: &clock{}}
+}
+
+// process is a ledger of its own, as another process has it.
+func (b *testBundle) process() *ledger.Ledger { return newLedger(b.bucket, b.clock) }
+
+func newLedger(bucket ledger.Bucket, c *clock) *ledger.Ledger {
+	return ledger.New(bucket, ledger.Options{Doubt: doubt, SettleTimeout: 300 * time.Millisecond, Now: c.Now})
+}
+
+func claim(t *testing.T, l *ledger.Ledger, key string) *ledger.Claim {
+	t.Helper()
+	c, err := l.Claim(t.Context(), key)
+	require.NoError(t, err)
+	return c
+}
+
+func settle(t *testing.T, l *ledger.Ledger, c *ledger.Claim, e ledger.Entry) ledger.Entry {
+	t.Helper()
+	got, err := l.Settle(t.Context(), c, e)
+	require.NoError(t, err)
+	return got
+}
+
+func TestClaimThenSettleThenFound(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	l := b.process()
+	for _, state := range []ledger.State{ledger.Sent, ledger.Failed, ledger.Expired, ledger.Unknown} {
+		key := "in_" + string(state) + ".0"
+		c := claim(t, l, key)
+		require.True(t, c.Held())
+		attempts := []dm.Attempt{{Status: 200, DurationMS: 3}}
+		written := settle(t, l, c, ledger.Entry{State: state, MID: "m", Reason: "why", Attempts: attempts})
+
+		for _, reader := range []*ledger.Ledger{l, b.process()} {
+			again := claim(t, reader, key)
+			require.False(t, again.Held())
+			require.Equal(t, written, again.Entry)
+			require.Equal(t, []any{state, "m", "why", attempts}, []any{again.State, again.MID, again.Reason, again.Attempts})
+		}
+	}
+}
+
+func TestOpenIsClaimedAgainWithItsTries(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first := b.process()
+	settle(t, first, claim(t, first, "in_a.0"), ledger.Entry{State: ledger.Open, Tries: 2, Attempts: []dm.Attempt{{Code: 2}}})
+
+	c := claim(t, b.process(), "in_a.0")
+
+	require.True(t, c.Held())
+	require.Equal(t, 2, c.Tries)
+	require.Len(t, c.Attempts, 1)
+}
+
+func TestOneOfManyHoldsTheClaim(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, open := range []bool{false, true} {
+		key := "in_fresh.0"
+		if open {
+			key = "in_open.0"
+			l := b.process()
+			settle(t, l, claim(t, l, key), ledger.Entry{State: ledger.Open})
+		}
+		var held, doubtful atomic.Int32
+		shared := b.process()
+		var wg sync.WaitGroup
+		for n := range 40 {
+			l := shared // two handlers of one process, or two processes
+			if n%2 == 0 {
+				l = b.process()
+			}
+			wg.Go(func() {
+				c, err := l.Claim(t.Context(), key)
+				var inDoubt *ledger.DoubtError
+				switch {
+				case errors.As(err, &inDoubt):
+					doubtful.Add(1)
+				case err == nil && c.Held():
+					held.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 1, held.Load(), "open: %v", open)
+		require.EqualValues(t, 39, doubtful.Load(), "open: %v", open)
+	}
+}
+
+func TestAClaimWithoutAnOutcomeBecomesUnknown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	dead := claim(t, b.process(), "in_a.0")
+	require.True(t, dead.Held())
+	heir := b.process()
+
+	_, err := heir.Claim(t.Context(), "in_a.0")
+	var inDoubt *ledger.DoubtError
+	require.ErrorAs(t, err, &inDoubt)
+	require.WithinDuration(t, b.clock.Now().Add(doubt), inDoubt.Until, time.Second)
+	b.clock.advance(doubt - time.Second)
+	_, err = heir.Claim(t.Context(), "in_a.0")
+	require.ErrorAs(t, err, &inDoubt, "still in doubt")
+
+	b.clock.advance(2 * time.Second)
+	c := claim(t, heir, "in_a.0")
+	require.False(t, c.Held(), "it may have been sent")
+	require.Equal(t, ledger.Unknown, c.State)
+	require.NotEmpty(t, c.Reason)
+}
+
+// A process that only stalled between its call and the writing of the outcome knows better than the one that gave up on it.
+func TestALateOutcomeReplacesTheDoubt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stalled := b.process()
+	held := claim(t, stalled, "in_a.0")
+	heir := b.process()
+	_, err := heir.Claim(t.Context(), "in_a.0")
+	require.Error(t, err)
+	b.clock.advance(doubt + time.Second)
+	require.Equal(t, ledger.Unknown, claim(t, heir, "in_a.0").State)
+
+	require.Equal(t, ledger.Sent, settle(t, stalled, held, ledger.Entry{State: ledger.Sent, MID: "m"}).State)
+
+	require.Equal(t, "m", claim(t, heir, "in_a.0").MID)
+}
+
+func TestALateReleaseDoesNotReopenAnUnknown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stalled, heir := b.process(), b.process()
+	held := claim(t, stalled, "in_a.0")
+	_, err := heir.Claim(t.Context(), "in_a.0")
+	require.Error(t, err)
+	b.clock.advance(doubt + time.Second)
+	require.Equal(t, ledger.Unknown, claim(t, heir, "in_a.0").State)
+
+	require.Equal(t, ledger.Unknown, settle(t, stalled, held, ledger.Entry{State: ledger.Open}).State)
+}
+
+func TestTheServerGoesAwayBetweenCallAndOutcome(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	l := b.process()
+	held := claim(t, l, "in_a.0")
+	b.server.Down()
+	_, err := l.Settle(t.Context(), held, ledger.Entry{State: ledger.Sent, MID: "m"})
+	require.Error(t, err)
+	b.server.Up()
+
+	var c *ledger.Claim
+	require.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		c, err = l.Claim(ctx, "in_a.0")
+		return err == nil
+	}, 10*time.Second, 20*time.Millisecond)
+	require.False(t, c.Held(), "sent once is sent")
+	require.Equal(t, "m", c.MID)
+	require.Equal(t, "m", claim(t, b.process(), "in_a.0").MID, "and everybody can read it")
+}
+
+func TestAnEntryOfTheFutureIsNotGuessed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for key, value := range map[string]string{"in_a.0": `{"state":"reconciling"}`, "in_b.0": `nonsense`} {
+		_, err := b.bucket.Put(t.Context(), key, []byte(value))
+		require.NoError(t, err)
+		_, err = b.process().Claim(t.Context(), key)
+		require.Error(t, err)
+	}
+}

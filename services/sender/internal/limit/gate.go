@@ -1,0 +1,127 @@
+package limit
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/config"
+)
+
+// Key names what is paused: one account, or all accounts of an app.
+type Key struct{ Kind, ID string }
+
+// Account and App make keys.
+func Account(id string) Key { return Key{"account", id} }
+
+// App is the app that the accounts of one login belong to.
+func App(login string) Key { return Key{"app", login} }
+
+// probeFor is how long the one message that tries whether a pause is over keeps the others waiting.
+const probeFor = 500 * time.Millisecond
+
+// maxPause bounds pauses that grow by themselves; those that Meta asks for are kept as they are.
+const maxPause = time.Hour
+
+// Gate holds back what is paused. When a pause is over one message goes first; the pause ends when it succeeds and grows
+// when it does not. A new token ends the pause of a dead one at once.
+type Gate struct {
+	now   func() time.Time
+	count atomic.Int32 // of pauses, so that an open gate costs nothing
+
+	mu     sync.Mutex
+	paused map[Key]*pause
+}
+
+type pause struct {
+	Pause
+	until time.Time
+	// lasts is how long the pause is, growing; probing says that one message tries whether it is over.
+	lasts   time.Duration
+	probing bool
+}
+
+// Pause says why and for how long.
+type Pause struct {
+	Reason string
+	// Token is the one that was used: with another one the pause is over. Empty when the token does not matter.
+	Token config.Secret
+	// For is how long; Exact that Meta gave it and that it does not grow.
+	For   time.Duration
+	Exact bool
+}
+
+// NewGate makes an open gate; now is the clock.
+func NewGate(now func() time.Time) *Gate { return &Gate{now: now, paused: map[Key]*pause{}} }
+
+// Closed says until when to wait, and why. Zero means go on; whoever is let through the end of a pause is the one that
+// tries, and reports with [Gate.Pause] or [Gate.Open].
+func (g *Gate) Closed(k Key, token config.Secret) (until time.Time, reason string) {
+	if g.count.Load() == 0 {
+		return time.Time{}, ""
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p, ok := g.paused[k]
+	switch {
+	case !ok:
+		return time.Time{}, ""
+	case p.Token != "" && p.Token != token:
+		g.remove(k)
+		return time.Time{}, ""
+	}
+	now := g.now()
+	if now.Before(p.until) {
+		return p.until, p.Reason
+	}
+	p.probing, p.until = true, now.Add(probeFor)
+	return time.Time{}, ""
+}
+
+// Pause closes the gate and says until when, and whether that is news: several messages that were under way together
+// make one pause.
+func (g *Gate) Pause(k Key, why Pause) (until time.Time, news bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	p, known := g.paused[k]
+	if known && !p.probing && now.Before(p.until) {
+		if at := now.Add(why.For); why.Exact && at.After(p.until) {
+			p.until = at
+		}
+		return p.until, false
+	}
+	next := &pause{Pause: why, lasts: why.For}
+	if known && !why.Exact {
+		next.lasts = max(why.For, min(2*p.lasts, maxPause))
+	}
+	if !known {
+		g.count.Add(1)
+	}
+	next.until = now.Add(next.lasts)
+	g.paused[k] = next
+	return next.until, true
+}
+
+// Open ends a pause whose trial message went well, and says whether there was one.
+func (g *Gate) Open(k Key) bool {
+	if g.count.Load() == 0 {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	// A success of a call that began before the pause says nothing about it.
+	if p, ok := g.paused[k]; !ok || !p.probing {
+		return false
+	}
+	g.remove(k)
+	return true
+}
+
+func (g *Gate) remove(k Key) {
+	delete(g.paused, k)
+	g.count.Add(-1)
+}
+
+// Size is the number of pauses.
+func (g *Gate) Size() int { return int(g.count.Load()) }

@@ -1,0 +1,163 @@
+package limit_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/parley-dm/parley/pkg/meta/graph"
+	"github.com/parley-dm/parley/services/sender/internal/limit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestNoSecondSeesMoreThanTheRate(t *testing.T) {
+	t.Parallel()
+	const perSecond = 200
+	rates := limit.NewRates(perSecond)
+	var mu sync.Mutex
+	var went []time.Time
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			_, err := rates.Wait(t.Context(), "a", nil)
+			mu.Lock()
+			defer mu.Unlock()
+			went = append(went, time.Now())
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	// 100 messages at 200 a second are 99 gaps of 5 ms; timers are late at worst, never early.
+	require.GreaterOrEqual(t, went[len(went)-1].Sub(went[0]), 99*5*time.Millisecond-20*time.Millisecond)
+	waited, err := rates.Wait(t.Context(), "b", nil)
+	require.NoError(t, err)
+	require.False(t, waited, "another account is not held up")
+}
+
+func TestNoRateNoWait(t *testing.T) {
+	t.Parallel()
+	rates := limit.NewRates(0)
+	for range 1000 {
+		waited, err := rates.Wait(t.Context(), "a", nil)
+		require.NoError(t, err)
+		require.False(t, waited)
+	}
+}
+
+func TestAStopEndsTheWait(t *testing.T) {
+	t.Parallel()
+	rates := limit.NewRates(0.001)
+	_, err := rates.Wait(t.Context(), "a", nil)
+	require.NoError(t, err)
+	stop := make(chan struct{})
+	close(stop)
+	_, err = rates.Wait(t.Context(), "a", stop)
+	require.ErrorIs(t, err, limit.ErrStopped)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = rates.Wait(ctx, "a", nil)
+	require.ErrorIs(t, err, limit.ErrStopped)
+}
+
+// hand is a clock that tests turn.
+type hand struct{ at time.Time }
+
+func (h *hand) now() time.Time { return h.at }
+
+func TestAPauseGrowsUntilItsTrialSucceeds(t *testing.T) {
+	t.Parallel()
+	h := &hand{at: time.Unix(1_000_000, 0)}
+	gate := limit.NewGate(h.now)
+	key := limit.Account("a")
+	closed := func() time.Duration {
+		until, _ := gate.Closed(key, "t")
+		if until.IsZero() {
+			return 0
+		}
+		return until.Sub(h.at)
+	}
+	require.Zero(t, closed())
+
+	_, news := gate.Pause(key, limit.Pause{Reason: "why", For: time.Minute})
+	require.True(t, news)
+	_, news = gate.Pause(key, limit.Pause{Reason: "why", For: time.Minute})
+	require.False(t, news, "messages that were under way together make one pause")
+	require.Equal(t, time.Minute, closed())
+	require.False(t, gate.Open(key), "a success from before the pause does not end it")
+	other, _ := gate.Closed(limit.Account("b"), "t")
+	require.True(t, other.IsZero())
+
+	h.at = h.at.Add(time.Minute)
+	require.Zero(t, closed(), "one goes first")
+	require.Positive(t, closed(), "the others wait for it")
+	gate.Pause(key, limit.Pause{Reason: "why", For: time.Minute})
+	require.Equal(t, 2*time.Minute, closed(), "it failed: longer")
+
+	h.at = h.at.Add(2 * time.Minute)
+	require.Zero(t, closed())
+	require.True(t, gate.Open(key))
+	require.Zero(t, closed())
+	require.Zero(t, closed())
+	require.Zero(t, gate.Size())
+}
+
+func TestAPauseByMetaIsExact(t *testing.T) {
+	t.Parallel()
+	h := &hand{at: time.Unix(1_000_000, 0)}
+	gate := limit.NewGate(h.now)
+	key := limit.App("facebook")
+	gate.Pause(key, limit.Pause{For: time.Minute, Exact: true})
+	until, _ := gate.Pause(key, limit.Pause{For: 3 * time.Minute, Exact: true})
+	require.Equal(t, 3*time.Minute, until.Sub(h.at), "the longer one holds")
+	until, _ = gate.Pause(key, limit.Pause{For: time.Second, Exact: true})
+	require.Equal(t, 3*time.Minute, until.Sub(h.at))
+}
+
+func TestANewTokenEndsThePause(t *testing.T) {
+	t.Parallel()
+	gate := limit.NewGate(time.Now)
+	key := limit.Account("a")
+	gate.Pause(key, limit.Pause{For: time.Hour, Token: "dead", Reason: "why"})
+	until, reason := gate.Closed(key, "dead")
+	require.False(t, until.IsZero())
+	require.Equal(t, "why", reason)
+	until, _ = gate.Closed(key, "fresh")
+	require.True(t, until.IsZero())
+	require.Zero(t, gate.Size())
+}
+
+func TestTheBreakerIsAboutTheHost(t *testing.T) {
+	t.Parallel()
+	breakers := limit.NewBreakers(slog.New(slog.DiscardHandler))
+	call := func(host string, result error) error {
+		done, err := breakers.Allow(host)
+		if err == nil {
+			done(result)
+		}
+		return err
+	}
+	refused := &graph.Error{Status: 400, Code: 190, Rule: graph.Classify(400, 190, 0, false)}
+	lost := &graph.Error{Err: errors.New("reset"), Rule: graph.Rule{Class: graph.ClassUnknown}}
+	for range 100 {
+		require.NoError(t, call("a", refused), "an account's trouble is not the host's")
+	}
+	for range 19 {
+		require.NoError(t, call("a", lost))
+	}
+	require.NoError(t, call("a", nil), "a success in between")
+	for range 20 {
+		require.NoError(t, call("a", limit.ErrNotCalled))
+		require.NoError(t, call("a", lost))
+	}
+	require.Error(t, call("a", nil))
+	require.NoError(t, call("b", nil), "another host")
+}

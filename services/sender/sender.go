@@ -1,0 +1,146 @@
+// Package sender is the stage that says what was decided: it is the only one that calls the Send API. A reply intent comes
+// in, each of its messages is claimed in the ledger, sent once, and a delivery says what came of it.
+//
+// It decides nothing: not what is said, nor whether a conversation is a person's now.
+package sender
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/envelope"
+	"github.com/parley-dm/parley/pkg/meta/graph"
+	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/run"
+	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/sender/internal/deliver"
+	"github.com/parley-dm/parley/services/sender/internal/ledger"
+)
+
+// Name is the stage's name in logs, metrics and subscriptions.
+const Name = "sender"
+
+// The bounds of what surrounds one call, which has SEND_TIMEOUT. All three fit into the default SHUTDOWN_TIMEOUT: a call that
+// a stop tore apart would be an unknown outcome.
+const (
+	claimTimeout  = 5 * time.Second
+	settleTimeout = 5 * time.Second
+)
+
+// Config is the sender's settings.
+type Config struct {
+	config.Common
+	config.NATS
+	accounts.Settings
+	accounts.Tokens
+	GraphURL       string        `env:"GRAPH_API_URL" help:"base URL of the Graph API; Meta's host for the account's login without it"`
+	GraphVersion   string        `env:"GRAPH_API_VERSION" envDefault:"v26.0" help:"version of the Graph API"`
+	AppID          string        `env:"FACEBOOK_APP_ID" help:"the app's id, for token look-ups"`
+	AppSecret      config.Secret `env:"FACEBOOK_APP_SECRET,required" help:"the app's secret; of several, separated by commas, the first one makes the appsecret_proof"`
+	RatePerAccount float64       `env:"SEND_RATE_PER_ACCOUNT" envDefault:"100" help:"messages a second to the Send API for one account; 0 for no limit"`
+	MaxInFlight    int           `env:"MAX_IN_FLIGHT" envDefault:"256" help:"messages handled at once"`
+	SendTimeout    time.Duration `env:"SEND_TIMEOUT" envDefault:"10s" help:"how long one call of the Send API may take; what is not answered then is an unknown outcome"`
+
+	// Host is lent by a process that runs several services.
+	Host *pipeline.Host `env:"-"`
+}
+
+// Validate reports every problem of the settings.
+func (c Config) Validate() error {
+	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Settings.Validate(), c.Tokens.Validate(c.Settings)}
+	if c.GraphURL != "" {
+		errs = append(errs, config.URL("GRAPH_API_URL", c.GraphURL, "http", "https"))
+	}
+	if !validVersion(c.GraphVersion) {
+		errs = append(errs, fmt.Errorf("GRAPH_API_VERSION: got %q, expected a version such as v26.0", c.GraphVersion))
+	}
+	if c.proofSecret() == "" {
+		errs = append(errs, errors.New("FACEBOOK_APP_SECRET: required, but not set"))
+	}
+	if !(c.RatePerAccount >= 0) {
+		errs = append(errs, fmt.Errorf("SEND_RATE_PER_ACCOUNT: got %v, expected 0 or more", c.RatePerAccount))
+	}
+	if c.MaxInFlight < 1 {
+		errs = append(errs, fmt.Errorf("MAX_IN_FLIGHT: got %d, expected 1 or more", c.MaxInFlight))
+	}
+	if c.SendTimeout < 100*time.Millisecond || c.SendTimeout > time.Minute {
+		errs = append(errs, fmt.Errorf("SEND_TIMEOUT: got %s, expected 100ms to 1m", c.SendTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func validVersion(v string) bool {
+	major, minor, ok := strings.Cut(strings.TrimPrefix(v, "v"), ".")
+	return ok && strings.HasPrefix(v, "v") && digits(major) && digits(minor)
+}
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// proofSecret is the secret that makes proofs: the first of the list.
+func (c Config) proofSecret() config.Secret {
+	first, _, _ := strings.Cut(c.AppSecret.Reveal(), ",")
+	return config.Secret(strings.TrimSpace(first))
+}
+
+// Run sends until the context ends.
+func Run(ctx context.Context, cfg Config) (err error) {
+	p, err := pipeline.Open(ctx, pipeline.Options{Service: Name, Common: cfg.Common, NATS: cfg.NATS, Host: cfg.Host})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	tel := p.Telemetry()
+
+	book, err := accounts.Open(accounts.Options{Settings: cfg.Settings, Tokens: &cfg.Tokens, Log: tel.Log})
+	if err != nil {
+		return err
+	}
+	bucket, err := p.Bucket(ctx, topology.Ledger)
+	if err != nil {
+		return err
+	}
+	client := graph.New(graph.Options{Version: cfg.GraphVersion, Timeout: cfg.SendTimeout, MaxInFlight: cfg.MaxInFlight})
+	defer client.Close()
+	deliverer, err := deliver.New(deliver.Deps{
+		Accounts: book, Graph: client, Log: tel.Log, Metrics: tel.Metrics,
+		Ledger: ledger.New(bucket, ledger.Options{Doubt: cfg.SendTimeout + claimTimeout + settleTimeout, SettleTimeout: settleTimeout}),
+	}, deliver.Options{
+		GraphURL: strings.TrimRight(cfg.GraphURL, "/"), AppSecret: cfg.proofSecret(), RatePerAccount: cfg.RatePerAccount, ClaimTimeout: claimTimeout,
+	})
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	if need := claimTimeout + cfg.SendTimeout + settleTimeout; need > cfg.ShutdownTimeout {
+		tel.Log.Warn("config.stop_may_cut_calls", "shutdown_timeout", cfg.ShutdownTimeout.String(), "a_call_may_take", need.String())
+	}
+	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
+	if err := p.HandleIntents("send", pipeline.Consume{MaxInFlight: cfg.MaxInFlight}, send(p, deliverer)); err != nil { //nolint:contextcheck // subscribes; the messages bring contexts of their own
+		return err
+	}
+	group := run.NewGroup(ctx)
+	group.Go("accounts", book.Run)
+	group.Go("send", p.Run)
+	return group.Wait()
+}
+
+// send is the stage's handler.
+func send(p *pipeline.Pipeline, d *deliver.Deliverer) pipeline.Handler[dm.ReplyIntent] {
+	return func(ctx context.Context, e envelope.Envelope[dm.ReplyIntent]) ([]pipeline.Outgoing, error) {
+		deliveries, err := d.Deliver(ctx, e.Data)
+		out := make([]pipeline.Outgoing, 0, len(deliveries))
+		for _, delivery := range deliveries {
+			out = append(out, p.Delivery(delivery, e.CorrelationID, e.ID))
+		}
+		if err == nil {
+			return out, nil
+		}
+		// What is settled is told now: the rest may have to wait for hours. If it cannot be told it is told the next time.
+		return nil, errors.Join(err, p.Publish(ctx, out...))
+	}
+}

@@ -1,0 +1,217 @@
+package sender_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/bus/bustest"
+	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/envelope"
+	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/run"
+	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/services/sender"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const account = "17841400000000001"
+
+func environ(more ...string) []string {
+	return append([]string{
+		"FACEBOOK_APP_SECRET=secret,older", "INSTAGRAM_PAGE_ID=" + account, "INSTAGRAM_PAGE_ACCESS_TOKEN=EAAB", "ADMIN_ADDR=127.0.0.1:0",
+	}, more...)
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Load[sender.Config](environ())
+	require.NoError(t, err)
+	require.Equal(t, []any{"v26.0", 100.0, 256, 10 * time.Second, accounts.LoginFacebook},
+		[]any{cfg.GraphVersion, cfg.RatePerAccount, cfg.MaxInFlight, cfg.SendTimeout, cfg.Login})
+}
+
+func TestEveryMistakeIsNamed(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load[sender.Config]([]string{
+		"GRAPH_API_URL=graph.facebook.com", "GRAPH_API_VERSION=26", "SEND_RATE_PER_ACCOUNT=-1", "MAX_IN_FLIGHT=0", "SEND_TIMEOUT=1h", "INSTAGRAM_LOGIN=x",
+	})
+	for _, name := range []string{
+		"GRAPH_API_URL", "GRAPH_API_VERSION", "SEND_RATE_PER_ACCOUNT", "MAX_IN_FLIGHT", "SEND_TIMEOUT", "INSTAGRAM_LOGIN",
+		"FACEBOOK_APP_SECRET", "INSTAGRAM_PAGE_ID", "INSTAGRAM_PAGE_ACCESS_TOKEN",
+	} {
+		require.ErrorContains(t, err, name+":")
+	}
+	_, err = config.Load[sender.Config](environ("SEND_RATE_PER_ACCOUNT=NaN"))
+	require.ErrorContains(t, err, "SEND_RATE_PER_ACCOUNT")
+}
+
+// bench is a running sender with NATS and a played Send API.
+type bench struct {
+	t      *testing.T
+	server *bustest.Server
+	graph  *httptest.Server
+	p      *pipeline.Pipeline // the test's own side of the bus
+
+	mu         sync.Mutex
+	sent       map[string][]string // texts by customer
+	deliveries map[string]envelope.Envelope[dm.Delivery]
+	hold       chan struct{} // when set, calls wait for it
+	calling    chan struct{}
+}
+
+func start(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, server: bustest.Start(t), sent: map[string][]string{}, deliveries: map[string]envelope.Envelope[dm.Delivery]{}, calling: make(chan struct{}, 1000)}
+	b.graph = httptest.NewServer(http.HandlerFunc(b.send))
+	t.Cleanup(b.graph.Close)
+	p, err := pipeline.Open(t.Context(), pipeline.Options{Service: "test", Common: config.Common{ShutdownTimeout: 10 * time.Second}, Host: &pipeline.Host{Telemetry: telemetry.Discard(), Conn: b.server.Connect()}})
+	require.NoError(t, err)
+	b.p = p
+	require.NoError(t, p.HandleDeliveries("deliveries", pipeline.Consume{Shared: true}, func(_ context.Context, e envelope.Envelope[dm.Delivery]) ([]pipeline.Outgoing, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.deliveries[e.ID] = e
+		return nil, nil
+	}))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-done)
+		require.NoError(t, p.Close())
+	})
+	return b
+}
+
+func (b *bench) send(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Recipient struct{ ID string }
+		Message   struct{ Text string }
+	}
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	b.calling <- struct{}{}
+	if b.hold != nil {
+		<-b.hold
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sent[body.Recipient.ID] = append(b.sent[body.Recipient.ID], body.Message.Text)
+	_, _ = io.WriteString(w, `{"recipient_id":"`+body.Recipient.ID+`","message_id":"mid `+body.Message.Text+`"}`)
+}
+
+// sender runs one until stop is called.
+func (b *bench) sender(more ...string) (stop func() error) {
+	b.t.Helper()
+	cfg, err := config.Load[sender.Config](environ(append(more, "NATS_URL="+b.server.URL(), "GRAPH_API_URL="+b.graph.URL+"/", "SEND_RATE_PER_ACCOUNT=0", "LOG_LEVEL=ERROR")...))
+	require.NoError(b.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- sender.Run(ctx, cfg) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func (b *bench) intents(customers, each int) (ids int) {
+	b.t.Helper()
+	var out []pipeline.Outgoing
+	for n := range each {
+		for c := range customers {
+			text := fmt.Sprintf("%d", n)
+			i := dm.ReplyIntent{
+				ID: fmt.Sprintf("in_%d_%d", c, n), Conversation: dm.Conversation{Channel: dm.ChannelInstagram, Account: account, Customer: fmt.Sprint(c)},
+				Origin: dm.OriginRule, CreatedAt: time.Now(), Parts: []dm.Part{{Kind: dm.PartText, Text: text}},
+			}
+			out = append(out, b.p.Intent(i, "ev_"+text, "ev_"+text))
+		}
+	}
+	require.NoError(b.t, b.p.Publish(b.t.Context(), out...))
+	return len(out)
+}
+
+func (b *bench) delivered() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.deliveries)
+}
+
+func TestIntentsBecomeDeliveries(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	stop := b.sender()
+	want := b.intents(20, 10)
+	require.Eventually(t, func() bool { return b.delivered() == want }, 20*time.Second, 10*time.Millisecond)
+	require.NoError(t, stop())
+	for c := range 20 {
+		require.Equal(t, []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}, b.sent[fmt.Sprint(c)], "in order, once")
+	}
+	for _, e := range b.deliveries {
+		require.Equal(t, dm.OutcomeSent, e.Data.Outcome)
+		require.Equal(t, e.Data.IntentID, e.CausationID)
+		require.NotEmpty(t, e.CorrelationID)
+	}
+}
+
+// A stop in the middle: what had begun is finished and told, what had not is sent by the next one, nothing twice.
+func TestAStopInTheMiddle(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.hold = make(chan struct{})
+	stop := b.sender("MAX_IN_FLIGHT=4")
+	want := b.intents(10, 3)
+	for range 4 {
+		<-b.calling
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	select {
+	case err := <-stopped:
+		require.Fail(t, "calls were torn apart", "%v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	close(b.hold)
+	require.NoError(t, <-stopped)
+	require.Eventually(t, func() bool { return b.delivered() == 4 }, 5*time.Second, 10*time.Millisecond)
+
+	stop = b.sender()
+	require.Eventually(t, func() bool { return b.delivered() == want }, 30*time.Second, 10*time.Millisecond)
+	require.NoError(t, stop())
+	for c := range 10 {
+		require.Equal(t, []string{"0", "1", "2"}, b.sent[fmt.Sprint(c)])
+	}
+	for _, e := range b.deliveries {
+		require.Equal(t, dm.OutcomeSent, e.Data.Outcome)
+	}
+}
+
+func TestHelpNamesEveryVariable(t *testing.T) {
+	t.Parallel()
+	var out, errs safe
+	s := run.Service[sender.Config]{Name: sender.Name, Summary: "x", Run: sender.Run}
+	require.Equal(t, run.ExitOK, s.Execute(t.Context(), []string{"--help"}, nil, &out, &errs))
+	for _, name := range []string{"GRAPH_API_URL", "GRAPH_API_VERSION", "FACEBOOK_APP_ID", "FACEBOOK_APP_SECRET", "INSTAGRAM_PAGE_ACCESS_TOKEN", "SEND_RATE_PER_ACCOUNT", "MAX_IN_FLIGHT", "SEND_TIMEOUT"} {
+		require.Contains(t, out.text, name)
+	}
+}
+
+type safe struct{ text string }
+
+func (s *safe) Write(p []byte) (int, error) {
+	s.text += string(p)
+	return len(p), nil
+}
