@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,7 +22,7 @@ func TestRulesSurvivePostgreSQL(t *testing.T) {
 	dir := t.TempDir()
 	address := newAddress(t)
 	rules, log := keep(t, pgtest.Open(t, config.Database{URL: config.Secret(address.url())}))
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "rules.unavailable") }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "rules.unavailable") }, patience, probe)
 	require.Nil(t, rules.Current(), "no answer from an empty set while nothing is known")
 	require.ErrorContains(t, rules.Check(t.Context()), "no rules could be read yet")
 
@@ -36,11 +35,11 @@ func TestRulesSurvivePostgreSQL(t *testing.T) {
 	exec(t, pool, `INSERT INTO response_rules (name, keywords, response_text) VALUES ('prices', '{price}', '5')`)
 	address.leadTo(server)
 	loaded(t, rules)
-	require.Eventually(t, func() bool { return winner(rules, "price") == "prices" }, promised, 2*time.Millisecond)
+	require.Eventually(t, func() bool { return winner(rules, "price") == "prices" }, patience, probe)
 
 	pool.Close()
 	require.NoError(t, server.Stop())
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "rules.not_listening") }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "rules.not_listening") }, patience, probe)
 	require.Equal(t, "prices", winner(rules, "price"), "the last known rules stay in use")
 	require.NoError(t, rules.Check(t.Context()))
 
@@ -48,7 +47,7 @@ func TestRulesSurvivePostgreSQL(t *testing.T) {
 	address.leadTo(server)
 	pool = pgtest.Open(t, config.Database{URL: config.Secret(server.URL())})
 	exec(t, pool, `UPDATE response_rules SET name = 'new prices'`)
-	require.Eventually(t, func() bool { return winner(rules, "price") == "new prices" }, 10*time.Second, 5*time.Millisecond, "it finds back by itself")
+	require.Eventually(t, func() bool { return winner(rules, "price") == "new prices" }, patience, probe, "it finds back by itself")
 }
 
 func start(t *testing.T, dir string) *pglocal.Server {
