@@ -40,7 +40,7 @@ func (a *api) webhook(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, problem{http.StatusBadRequest, code, err.Error()})
 		return
 	}
-	if err := a.Intake.Take(r.Context(), intake.Webhook{Request: id, Raw: raw, Events: events}); err != nil {
+	if err := a.Intake.Take(r.Context(), intake.Webhook{Request: id, ReceivedAt: start, Raw: raw, Events: events}); err != nil {
 		a.Log.Error("webhook.not_durable", telemetry.KeyRequest, id, "events", len(events), telemetry.KeyDuration, time.Since(start).Milliseconds(), telemetry.KeyError, err)
 		w.Header().Set("Retry-After", "5")
 		a.refuse(w, r, problem{http.StatusServiceUnavailable, "unavailable", "the events cannot be stored now; send the webhook again"})

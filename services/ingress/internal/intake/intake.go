@@ -18,8 +18,12 @@ import (
 // nothing twice.
 var ErrUnavailable = errors.New("no durable place for the webhook now")
 
-// ackTimeout is how long JetStream may take. Meta waits 5 s.
-const ackTimeout = 3500 * time.Millisecond
+// answerWithin is how long a webhook may wait for JetStream, from its first byte. Meta waits 5 s. However long the body took
+// to come and to read, JetStream gets leastWait.
+const (
+	answerWithin = 4 * time.Second
+	leastWait    = time.Second
+)
 
 // Bus publishes; [pipeline.Pipeline] does.
 type Bus interface {
@@ -31,6 +35,8 @@ type Bus interface {
 type Webhook struct {
 	// Request is the id of the HTTP request that brought it.
 	Request string
+	// ReceivedAt is when the request came.
+	ReceivedAt time.Time
 	// Raw is the body as it came, Events what is in it.
 	Raw    []byte
 	Events []dm.Event
@@ -40,25 +46,29 @@ type Webhook struct {
 type Deps struct {
 	Bus     Bus
 	Metrics prometheus.Registerer
-	// AckTimeout is how long the bus may take; 3.5 s if 0.
-	AckTimeout time.Duration
+	// AnswerWithin and LeastWait bound the wait for the bus; 4 s from the request's coming, but never less than 1 s, if 0.
+	AnswerWithin, LeastWait time.Duration
 }
 
 // Intake takes webhooks.
 type Intake struct {
 	bus     Bus
-	timeout time.Duration
+	within  time.Duration
+	least   time.Duration
 	events  *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
 }
 
 // New makes an intake and registers its metrics.
 func New(d Deps) *Intake {
-	if d.AckTimeout <= 0 {
-		d.AckTimeout = ackTimeout
+	if d.AnswerWithin <= 0 {
+		d.AnswerWithin = answerWithin
+	}
+	if d.LeastWait <= 0 {
+		d.LeastWait = leastWait
 	}
 	i := &Intake{
-		bus: d.Bus, timeout: d.AckTimeout,
+		bus: d.Bus, within: d.AnswerWithin, least: d.LeastWait,
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ingress_events_total", Help: "Events that were made durable, by kind and by whether their account is answered for.",
 		}, []string{"kind", "known_account"}),
@@ -77,13 +87,14 @@ func (i *Intake) Take(ctx context.Context, w Webhook) error {
 	if len(w.Events) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.timeout)
-	defer cancel()
 	out := make([]pipeline.Outgoing, len(w.Events))
-	for n, e := range w.Events {
-		out[n] = i.bus.Event(e, w.Request)
+	for n := range w.Events {
+		out[n] = i.bus.Event(w.Events[n], w.Request)
 	}
 	start := time.Now()
+	wait := max(i.within-start.Sub(w.ReceivedAt), i.least)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
+	defer cancel()
 	err := i.bus.Publish(ctx, out...)
 	i.seconds.WithLabelValues(outcome(err)).Observe(time.Since(start).Seconds())
 	if err != nil {

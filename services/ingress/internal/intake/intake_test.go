@@ -66,7 +66,7 @@ ingress_events_total{kind="unknown",known_account="false"} 1
 func TestBusAway(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
-	i := intake.New(intake.Deps{Bus: &bus{away: true}, Metrics: prometheus.NewRegistry(), AckTimeout: 20 * time.Millisecond})
+	i := intake.New(intake.Deps{Bus: &bus{away: true}, Metrics: prometheus.NewRegistry(), AnswerWithin: time.Millisecond, LeastWait: 20 * time.Millisecond})
 	err := i.Take(t.Context(), webhook())
 	require.ErrorIs(t, err, intake.ErrUnavailable)
 	require.ErrorIs(t, err, context.DeadlineExceeded, "and says why")
