@@ -20,6 +20,9 @@ type lease struct {
 	Floor uint64 `json:"floor"`
 	// Stream is when the stream was made: a floor means nothing in another stream of the same name.
 	Stream time.Time `json:"stream"`
+	// On is the stream and Filter the subject that the partition's messages have, for those who ask what is still wanted.
+	On     string `json:"on"`
+	Filter string `json:"filter"`
 
 	revision uint64
 }
@@ -55,7 +58,7 @@ func (o *owner) consumerName(partition int, generation uint64) string {
 // take makes us the owner of a partition whose lease is free or over: it writes the lease, cuts the old owner off and
 // makes the new generation's consumer.
 func (o *owner) take(ctx context.Context, partition int, old lease) (lease, jetstream.Consumer, error) {
-	next := lease{Member: o.cfg.Member, Floor: old.Floor, Stream: o.streamCreated}
+	next := lease{Member: o.cfg.Member, Floor: old.Floor, Stream: o.streamCreated, On: o.stream, Filter: o.cfg.Filter(partition)}
 	if !old.Stream.Equal(o.streamCreated) {
 		next.Floor = 0
 	}

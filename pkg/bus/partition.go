@@ -190,7 +190,8 @@ func (o *owner) release(ctx context.Context, p *partition) {
 		}
 	}
 	name := o.consumerName(p.number, p.lease.Generation)
-	free := lease{Floor: p.feed.floor(), Generation: p.lease.Generation, Stream: p.lease.Stream}
+	free := p.lease
+	free.Member, free.Floor = "", p.feed.floor()
 	if err := o.write(ctx, p.number, &free, p.lease.revision); err != nil {
 		o.log.Warn("ownership.release", "partition", p.number, "error", err)
 		return

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -131,6 +132,9 @@ func (p *Pipeline) drainTimeout() time.Duration {
 
 // Run hands messages to the handlers until ctx ends, then lets running ones finish and confirms their acknowledgements.
 func (p *Pipeline) Run(ctx context.Context) error {
+	var trimming sync.WaitGroup
+	trimming.Go(func() { p.trim(ctx) })
+	defer trimming.Wait()
 	if p.handlers == 0 {
 		<-ctx.Done()
 		return nil

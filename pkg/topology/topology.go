@@ -29,24 +29,27 @@ type Stream struct {
 	MaxAge          time.Duration
 	MaxBytes        int64
 	Partitioned     bool
+	// Settled: stages read it, and what all of them have settled may be removed when room is needed. Otherwise only age
+	// removes.
+	Settled bool
 }
 
 // The streams.
 var (
 	Events = Stream{
-		Name: "DM_EVENTS", Subjects: "dm.event.>", Shape: "dm.event.<partition>.<account>.<kind>", Partitioned: true,
+		Name: "DM_EVENTS", Subjects: "dm.event.>", Shape: "dm.event.<partition>.<account>.<kind>", Partitioned: true, Settled: true,
 		Description: "what happened: one message for each item of a webhook; partitioned by conversation",
-		MaxAge:      7 * 24 * time.Hour, MaxBytes: 8 << 30,
+		MaxAge:      7 * 24 * time.Hour, MaxBytes: 2 << 30,
 	}
 	Intents = Stream{
-		Name: "DM_INTENTS", Subjects: "dm.intent.>", Shape: "dm.intent.<partition>.<account>", Partitioned: true,
+		Name: "DM_INTENTS", Subjects: "dm.intent.>", Shape: "dm.intent.<partition>.<account>", Partitioned: true, Settled: true,
 		Description: "what is to be said: reply intents; partitioned by account",
-		MaxAge:      7 * 24 * time.Hour, MaxBytes: 8 << 30,
+		MaxAge:      7 * 24 * time.Hour, MaxBytes: 2 << 30,
 	}
 	Deliveries = Stream{
-		Name: "DM_DELIVERIES", Subjects: "dm.delivery.>", Shape: "dm.delivery.<account>.<outcome>",
+		Name: "DM_DELIVERIES", Subjects: "dm.delivery.>", Shape: "dm.delivery.<account>.<outcome>", Settled: true,
 		Description: "what came of it: one message for each message sent, failed, expired or unknown",
-		MaxAge:      7 * 24 * time.Hour, MaxBytes: 8 << 30,
+		MaxAge:      7 * 24 * time.Hour, MaxBytes: 2 << 30,
 	}
 	Dead = Stream{
 		Name: "DM_DEAD", Subjects: "dm.dead.>", Shape: "dm.dead.<stage>.<account>",
