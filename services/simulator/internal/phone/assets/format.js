@@ -1,0 +1,27 @@
+// How times are written.
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
+
+export const timeOf = (iso) => clock.format(new Date(iso));
+
+/** moment is a separator between messages: the time, and the day when it is not today. */
+export function moment(iso) {
+  const date = new Date(iso);
+  const today = date.toDateString() === new Date().toDateString();
+  return today ? clock.format(date) : `${day.format(date)}, ${clock.format(date)}`;
+}
+
+export function milliseconds(ms) {
+  if (ms < 1) return "<1 ms";
+  if (ms < 1000) return `${ms} ms`;
+  if (ms < 60000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${Math.round(ms / 60000)} min`;
+}
+
+/** onlyEmoji says whether a text is one to three emoji, which are shown large and without a bubble. */
+export function onlyEmoji(text) {
+  if (text.length > 40 || !/^(\p{Extended_Pictographic}|\p{Emoji_Component}|\s)+$/u.test(text) || /^[\d#*\s]+$/.test(text)) return false;
+  const count = [...new Intl.Segmenter().segment(text.replace(/\s/g, ""))].length;
+  return count > 0 && count <= 3;
+}
