@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/parley-dm/parley/pkg/config"
@@ -29,24 +30,20 @@ const (
 
 // demoDefaults are the settings that the demo has and serve has not. The simulator's own defaults are the same.
 func demoDefaults(env environment) []setting {
-	simulatorAddr := env.get("SIMULATOR_ADDR")
-	if simulatorAddr == "" {
-		simulatorAddr = demoSimulator
-	}
-	port := env.get("PORT")
-	if port == "" {
-		port = "8000"
-	}
-	return []setting{
+	out := []setting{
 		{"LOG_LEVEL", "WARNING"},
 		{"HOST", "127.0.0.1"}, // its app secret is known to everybody
 		{"FACEBOOK_APP_SECRET", "demo-secret"},
 		{"FACEBOOK_VERIFY_TOKEN", "demo-verify"},
 		{"INSTAGRAM_PAGE_ID", "17841400000000001"},
 		{"INSTAGRAM_PAGE_ACCESS_TOKEN", "demo-token"},
-		{"GRAPH_API_URL", "http://" + dialable(simulatorAddr)},
-		{"WEBHOOK_URL", "http://" + dialable(net.JoinHostPort(env.get("HOST"), port)) + "/webhooks/instagram"},
 	}
+	out = append(out, setting{"GRAPH_API_URL", "http://" + dialable(env.or("SIMULATOR_ADDR", demoSimulator))})
+	port := env.or("PORT", "8000")
+	if _, err := strconv.ParseUint(port, 10, 16); err == nil { // else PORT is what is wrong, not what follows from it
+		out = append(out, setting{"WEBHOOK_URL", "http://" + dialable(net.JoinHostPort(env.get("HOST"), port)) + "/webhooks/instagram"})
+	}
+	return out
 }
 
 // dialable turns an address to listen on into one to connect to.

@@ -57,6 +57,14 @@ func (e environment) get(name string) string {
 	return ""
 }
 
+// or is a variable's value, or another where it is not set.
+func (e environment) or(name, other string) string {
+	if v := e.get(name); v != "" {
+		return v
+	}
+	return other
+}
+
 // with adds values for the variables that are not set.
 func (e environment) with(defaults []setting) environment {
 	out := slices.Clone(e)
@@ -94,11 +102,7 @@ func add(problems *[]error, p error) {
 
 // spoolDefault is where the spool is unless SPOOL_DIR says otherwise.
 func spoolDefault(env environment) setting {
-	dir := env.get("DATA_DIR")
-	if dir == "" {
-		dir = "./data"
-	}
-	return setting{"SPOOL_DIR", filepath.Join(dir, "spool")}
+	return setting{"SPOOL_DIR", filepath.Join(env.or("DATA_DIR", "./data"), "spool")}
 }
 
 // union lists variables without repetitions; the first mention of a name counts.

@@ -101,7 +101,7 @@ func (n *Narrator) event(e dm.Event) {
 func (n *Narrator) intent(i dm.ReplyIntent) {
 	who := string(i.Origin)
 	if i.RuleName != "" {
-		who += " " + quote(i.RuleName)
+		who = quote(i.RuleName)
 	}
 	text := ""
 	for _, p := range i.Parts {

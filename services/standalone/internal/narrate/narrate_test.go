@@ -43,7 +43,7 @@ func TestOneLineForEachThing(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	require.Len(t, lines, 5, out.String())
 	require.Regexp(t, `in +7001 +“price\?”$`, lines[0])
-	require.Regexp(t, `rule +7001 +rule “price” → “18 each 🕯️”  \(3 ms\)$`, lines[1])
+	require.Regexp(t, `rule +7001 +“price” → “18 each 🕯️”  \(3 ms\)$`, lines[1])
 	require.Regexp(t, `out +7001 +sent part 1 of 2  \(11 ms\)$`, lines[2])
 	require.Regexp(t, `in .*delivered again`, lines[3])
 	require.Regexp(t, `dead .*dm\.dead\.sender\.1$`, lines[4])
