@@ -33,6 +33,8 @@ type (
 	Action = play.Action
 	// Key names a conversation.
 	Key = world.Key
+	// Kind says what an action or a message is.
+	Kind = world.Kind
 	// Message is a message as it was recorded.
 	Message = world.Message
 	// Totals counts what happened.
@@ -41,6 +43,10 @@ type (
 	Fault = fault.Fault
 	// LoadOptions say how much load.
 	LoadOptions = load.Options
+	// LoadPair is a message and the reply that it must get.
+	LoadPair = load.Pair
+	// LoadDuration is a time.Duration that is written as "1.5s" in JSON.
+	LoadDuration = load.Duration
 	// LoadProgress is how far a load has come.
 	LoadProgress = load.Progress
 	// LoadResult is what came of a load.

@@ -15,7 +15,7 @@ const (
 )
 
 var (
-	midEncoding = base64.RawURLEncoding
+	midEncoding = base64.RawURLEncoding.Strict()
 	errMID      = errors.New("not one of our message ids")
 )
 
