@@ -75,6 +75,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	batcher := store.NewBatcher(store.New(pool, metrics.Retried), store.Options{Rows: cfg.Batch, Writers: cfg.Writers, Wait: cfg.Flush}, metrics)
 	defer batcher.Close()
+	if err := metrics.watch(tel.Metrics, batcher.Gathering); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
 	if err := subscribe(p, cfg, batcher); err != nil { //nolint:contextcheck // each message brings its own context
 		return err
 	}

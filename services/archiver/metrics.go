@@ -13,6 +13,14 @@ type metrics struct {
 	batch, commit           prometheus.Histogram
 }
 
+// watch shows how many handlers wait for their commit.
+func (m *metrics) watch(r prometheus.Registerer, waiting func() int) error {
+	return r.Register(prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "parley_archive_waiting", Help: "Messages that wait for their commit."},
+		func() float64 { return float64(waiting()) },
+	))
+}
+
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		rows:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_archive_rows_total", Help: "Rows that were committed, repeats included."}),

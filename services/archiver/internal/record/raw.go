@@ -170,9 +170,6 @@ func rewrite(raw []byte) (string, error) {
 // storable replaces what jsonb refuses: NUL becomes U+FFFD, as the decoder did with what is not UTF-8, an enormous number
 // becomes a string, and what nests too deep is left out.
 func storable(v any, depth int) any {
-	if depth > maxDepth {
-		return nil
-	}
 	switch v := v.(type) {
 	case string:
 		return cleanString(v)
@@ -182,11 +179,17 @@ func storable(v any, depth int) any {
 		}
 		return v
 	case []any:
+		if depth >= maxDepth {
+			return nil
+		}
 		for i := range v {
 			v[i] = storable(v[i], depth+1)
 		}
 		return v
 	case map[string]any:
+		if depth >= maxDepth {
+			return nil
+		}
 		out := make(map[string]any, len(v))
 		for k, value := range v {
 			out[cleanString(k)] = storable(value, depth+1)

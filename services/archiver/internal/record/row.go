@@ -29,7 +29,8 @@ type Row struct {
 
 // The values of messages.direction and messages.status.
 const (
-	Inbound, Outgoing = "inbound", "outbound"
+	Inbound  = "inbound"
+	Outgoing = "outbound"
 
 	StatusReceived = "received"
 	StatusQueued   = "queued"

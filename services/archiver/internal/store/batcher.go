@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-dm/parley/services/archiver/internal/record"
@@ -46,9 +47,11 @@ type Batcher struct {
 	queue    chan *request
 	// gather is held by the writer that fills its batch, so that the others' batches are not half empty.
 	gather sync.Mutex
-	closed chan struct{}
-	once   sync.Once
-	wg     sync.WaitGroup
+	// gathering counts the handlers whose facts wait for a commit.
+	gathering atomic.Int64
+	closed    chan struct{}
+	once      sync.Once
+	wg        sync.WaitGroup
 }
 
 type request struct {
@@ -71,6 +74,8 @@ func (b *Batcher) Add(ctx context.Context, facts record.Facts) error {
 	r := &request{facts: facts, done: make(chan error, 1)}
 	select {
 	case b.queue <- r:
+		b.gathering.Add(1)
+		defer b.gathering.Add(-1)
 	case <-b.closed:
 		return ErrClosed
 	case <-ctx.Done():
@@ -83,6 +88,9 @@ func (b *Batcher) Add(ctx context.Context, facts record.Facts) error {
 		return fmt.Errorf("wait for the commit: %w", context.Cause(ctx))
 	}
 }
+
+// Gathering is how many handlers wait for their commit.
+func (b *Batcher) Gathering() int { return int(b.gathering.Load()) }
 
 // Close finishes what was added and ends the writers.
 func (b *Batcher) Close() {
@@ -106,14 +114,13 @@ func (b *Batcher) run() {
 func (b *Batcher) next(timer *time.Timer) []*request {
 	b.gather.Lock()
 	defer b.gather.Unlock()
-	var batch []*request
-	rows := 0
+	var first *request
 	select {
-	case r := <-b.queue:
-		batch, rows = append(batch, r), r.facts.Size()
+	case first = <-b.queue:
 	case <-b.closed:
 		return nil
 	}
+	batch, rows := []*request{first}, first.facts.Size()
 	timer.Reset(b.o.Wait)
 	for rows < b.o.Rows {
 		select {

@@ -1,10 +1,16 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,9 +75,44 @@ func decode(b *testing.B, batch [][]byte) []record.Facts {
 	return facts
 }
 
-// rows runs write for b.N batches with two writers and reports rows a second.
-func rows(b *testing.B, write func(n int)) {
+// serverCPU is what the server's processes have used, where the system tells; so that a figure means something on a
+// machine that does other things too.
+func serverCPU(b *testing.B, pool *pgxpool.Pool) time.Duration {
 	b.Helper()
+	var backend int
+	require.NoError(b, pool.QueryRow(context.Background(), "SELECT pg_backend_pid()").Scan(&backend))
+	stat := func(path string) []string {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return make([]string, 20)
+		}
+		return strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
+	}
+	postmaster := stat(fmt.Sprintf("/proc/%d/stat", backend))[1]
+	paths, err := filepath.Glob("/proc/[0-9]*/stat")
+	require.NoError(b, err)
+	var ticks int
+	for _, path := range paths {
+		if f := stat(path); f[1] == postmaster {
+			user, _ := strconv.Atoi(f[11])
+			system, _ := strconv.Atoi(f[12])
+			ticks += user + system
+		}
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+func ownCPU(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// rows runs write for b.N batches with two writers and reports rows a second.
+func rows(b *testing.B, pool *pgxpool.Pool, write func(n int)) {
+	b.Helper()
+	own, server := ownCPU(b), serverCPU(b, pool)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	b.ReportAllocs()
@@ -84,7 +125,11 @@ func rows(b *testing.B, write func(n int)) {
 		})
 	}
 	wg.Wait()
-	b.ReportMetric(float64(b.N*batchRows)/b.Elapsed().Seconds(), "rows/s")
+	elapsed := b.Elapsed()
+	perRow := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(b.N*batchRows) }
+	b.ReportMetric(float64(b.N*batchRows)/elapsed.Seconds(), "rows/s")
+	b.ReportMetric(perRow(ownCPU(b)-own), "own-µs/row")
+	b.ReportMetric(perRow(serverCPU(b, pool)-server), "server-µs/row")
 }
 
 func prepared(b *testing.B) [][][]byte {
@@ -112,7 +157,7 @@ func BenchmarkRaw(b *testing.B) {
 			all[n].metadata, all[n].senders = append(all[n].metadata, r.Metadata), append(all[n].senders, r.Sender)
 		}
 	}
-	rows(b, func(n int) {
+	rows(b, pool, func(n int) {
 		_, err := pool.Exec(context.Background(), `INSERT INTO messages (conversation_id, account, mid, sender_id, recipient_id, message_text, direction, status, metadata)
 			SELECT $5::uuid, 'a', mid, sender, 'a', body, 'inbound', 'received', meta::jsonb FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS k (mid, body, meta, sender)`,
 			all[n].mids, all[n].texts, all[n].metadata, all[n].senders, conversation)
@@ -124,8 +169,9 @@ func BenchmarkRaw(b *testing.B) {
 
 // BenchmarkNewConversations is the worst case: each message is the first of its conversation.
 func BenchmarkNewConversations(b *testing.B) {
-	s, all := store.New(benchPool(b), func() {}), prepared(b)
-	rows(b, func(n int) {
+	pool := benchPool(b)
+	s, all := store.New(pool, func() {}), prepared(b)
+	rows(b, pool, func(n int) {
 		if err := s.Write(context.Background(), decode(b, all[n])); err != nil {
 			b.Error(err)
 		}
@@ -145,7 +191,7 @@ func BenchmarkKnownConversations(b *testing.B) {
 		}
 		require.NoError(b, s.Write(context.Background(), facts))
 	}
-	rows(b, func(n int) {
+	rows(b, pool, func(n int) {
 		facts := decode(b, all[n])
 		for i := range facts {
 			facts[i].Conversation.Key.Customer, facts[i].Messages[0].Conversation.Customer = customer(n, i), customer(n, i)

@@ -89,7 +89,7 @@ func (f *fold) run(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// isConflict: deadlock, serialization failure, or a row that somebody else wrote between our reading and our writing.
+// isConflict: deadlock, serialisation failure, or a row that somebody else wrote between our reading and our writing.
 func isConflict(err error) bool {
 	switch code(err) {
 	case "40001", "40P01", "23505":

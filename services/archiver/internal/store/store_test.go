@@ -1,0 +1,175 @@
+package store_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/postgres/pgtest"
+	"github.com/parley-dm/parley/services/archiver/internal/record"
+	"github.com/parley-dm/parley/services/archiver/internal/store"
+)
+
+var conv = dm.Conversation{Channel: dm.ChannelInstagram, Account: "178", Customer: "7001"}
+
+func message(mid, text string) record.Facts {
+	return record.FromEvent(&dm.Event{
+		ID: dm.EventID(conv.Channel, conv.Account, dm.KindMessage, mid), Conversation: conv, Kind: dm.KindMessage, MID: mid, Text: text,
+		MessageType: "text", Time: epoch, ReceivedAt: epoch, Raw: []byte(`{"message":{"text":"\u0000"}}`),
+	})
+}
+
+func write(t *testing.T, pool *pgxpool.Pool, facts ...record.Facts) {
+	t.Helper()
+	require.NoError(t, store.New(pool, func() {}).Write(t.Context(), facts))
+}
+
+func scan[T any](t *testing.T, pool *pgxpool.Pool, sql string) []T {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), sql)
+	require.NoError(t, err)
+	out, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	require.NoError(t, err)
+	return out
+}
+
+func TestEchoDeliveryAndIntentBecomeOneRow(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	echo := record.FromEvent(&dm.Event{ID: "ev_echo", Conversation: conv, Kind: dm.KindEcho, MID: "M", Text: "hi", MessageType: "text", Time: epoch, ReceivedAt: epoch})
+	write(t, pool, echo)
+	require.Equal(t, []string{"sent"}, scan[string](t, pool, `SELECT status FROM messages`), "an echo that is not ours is a row of its own")
+	write(t, pool, record.FromDelivery(&dm.Delivery{ID: "de_1", IntentID: "in_1", Of: 1, Conversation: conv, Outcome: dm.OutcomeSent, MID: "M", SentAt: epoch.Add(time.Second), Message: dm.Part{Kind: dm.PartText, Text: "hi"}}))
+	write(t, pool, record.FromIntent(&dm.ReplyIntent{ID: "in_1", Conversation: conv, CreatedAt: epoch.Add(-time.Second), Parts: []dm.Part{{Kind: dm.PartText, Text: "hi"}}}))
+	write(t, pool, echo)
+	require.Equal(t, []string{"178>7001 outbound sent hi M t"}, scan[string](t, pool,
+		`SELECT concat_ws(' ', sender_id || '>' || recipient_id, direction, status, message_text, mid, timestamp = '`+epoch.Format(time.RFC3339)+`') FROM messages`))
+	id := record.Outbound("in_1", 0)
+	require.Equal(t, [][16]byte{id}, scan[[16]byte](t, pool, `SELECT id FROM messages`))
+
+	write(t, pool, record.FromEvent(&dm.Event{ID: "ev_seen", Conversation: conv, Kind: dm.KindSeen, MID: "M", Time: epoch.Add(time.Minute), ReceivedAt: epoch}))
+	require.Equal(t, []string{"read"}, scan[string](t, pool, `SELECT status FROM messages`))
+}
+
+func TestDeletionThatComesFirstLeavesNoText(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	write(t, pool, record.FromEvent(&dm.Event{ID: "ev_del", Conversation: conv, Kind: dm.KindDelete, MID: "M", Time: epoch, ReceivedAt: epoch}))
+	require.Empty(t, scan[string](t, pool, `SELECT status FROM messages`))
+	write(t, pool, message("M", "a secret"))
+	require.Equal(t, []bool{true}, scan[bool](t, pool, `SELECT message_text IS NULL AND deleted_at IS NOT NULL AND NOT metadata ? 'raw' FROM messages`))
+	require.Empty(t, scan[string](t, pool, `SELECT mid FROM message_changes`), "what waited has moved into the row")
+}
+
+func TestRowsMadeByHandAreRespected(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	_, err := pool.Exec(t.Context(), `
+		WITH c AS (INSERT INTO conversations (page_id, instagram_user_id, status) VALUES ('178', '7001', 'archived') RETURNING id)
+		INSERT INTO messages (conversation_id, account, mid, sender_id, recipient_id, message_text, direction, status, metadata)
+		SELECT id, '178', 'hand', '7001', '178', 'by hand', 'inbound', 'received', '{"note": "keep"}' FROM c`)
+	require.NoError(t, err)
+	write(t, pool, message("M", "hi"), record.FromEvent(&dm.Event{ID: "ev_r", Conversation: conv, Kind: dm.KindReaction, Emoji: "❤️", MID: "hand", Time: epoch, ReceivedAt: epoch}))
+	require.Equal(t, []string{"archived"}, scan[string](t, pool, `SELECT status FROM conversations`))
+	require.Equal(t, []int64{2}, scan[int64](t, pool, `SELECT count(*) FROM messages m JOIN conversations c ON c.id = m.conversation_id`))
+	require.Equal(t, []string{"by hand keep ❤️"}, scan[string](t, pool,
+		`SELECT concat_ws(' ', message_text, metadata->>'note', metadata->'reaction'->>'emoji') FROM messages WHERE mid = 'hand'`))
+}
+
+type counter struct{ rows, commits, halved atomic.Int64 }
+
+func (c *counter) Committed(rows int, _ time.Duration) { c.rows.Add(int64(rows)); c.commits.Add(1) }
+func (c *counter) Halved()                             { c.halved.Add(1) }
+
+func batcher(t *testing.T, pool *pgxpool.Pool, o store.Options) (*store.Batcher, *counter) {
+	t.Helper()
+	c := &counter{}
+	b := store.NewBatcher(store.New(pool, func() {}), o, c)
+	t.Cleanup(b.Close)
+	return b, c
+}
+
+func addAll(ctx context.Context, b *store.Batcher, facts []record.Facts) []error {
+	errs := make([]error, len(facts))
+	var wg sync.WaitGroup
+	for i := range facts {
+		wg.Go(func() { errs[i] = b.Add(ctx, facts[i]) })
+	}
+	wg.Wait()
+	return errs
+}
+
+func TestManyMessagesATransactionAndPoisonAlone(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	b, c := batcher(t, pool, store.Options{Rows: 50, Writers: 2, Wait: 200 * time.Millisecond})
+	var facts []record.Facts
+	for i := range 200 {
+		facts = append(facts, message(strings.Repeat("m", i+1), "hi"))
+	}
+	const poisoned = 77
+	facts[poisoned].Messages[0].MID = strings.Repeat("incompressible 0123456789", 400) + randomText()
+	for i, err := range addAll(t.Context(), b, facts) {
+		if i != poisoned {
+			require.NoError(t, err)
+			continue
+		}
+		var poison *store.PoisonError
+		require.ErrorAs(t, err, &poison)
+	}
+	require.Equal(t, []int64{199}, scan[int64](t, pool, `SELECT count(*) FROM messages`))
+	require.Equal(t, int64(199), c.rows.Load())
+	require.Less(t, c.commits.Load(), int64(40))
+	require.Positive(t, c.halved.Load())
+}
+
+// randomText is more than a B-tree holds, however it is compressed.
+func randomText() string {
+	var b strings.Builder
+	for i := range 400 {
+		id := dm.RowID("poison", string(rune(i)))
+		for _, c := range id {
+			b.WriteByte('!' + c%90)
+		}
+	}
+	return b.String()
+}
+
+func TestDatabaseAwayIsNobodysFault(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	b, _ := batcher(t, pool, store.Options{Rows: 10, Writers: 2, Wait: time.Millisecond})
+	_, err := pool.Exec(t.Context(), `ALTER TABLE messages RENAME TO elsewhere`)
+	require.NoError(t, err)
+	for _, err := range addAll(t.Context(), b, []record.Facts{message("a", "1"), message("b", "2")}) {
+		require.Error(t, err)
+		var poison *store.PoisonError
+		require.NotErrorAs(t, err, &poison)
+	}
+	_, err = pool.Exec(t.Context(), `ALTER TABLE elsewhere RENAME TO messages`)
+	require.NoError(t, err)
+	require.NoError(t, b.Add(t.Context(), message("a", "1")))
+}
+
+func TestClosedBatcherFinishesWhatItHas(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	b, _ := batcher(t, pool, store.Options{Rows: 1000, Writers: 1, Wait: time.Hour})
+	result := make(chan error, 1)
+	go func() { result <- b.Add(context.Background(), message("a", "1")) }()
+	require.Eventually(t, func() bool { return b.Gathering() == 1 }, 10*time.Second, time.Millisecond)
+	b.Close()
+	require.NoError(t, <-result)
+	require.ErrorIs(t, b.Add(t.Context(), message("b", "2")), store.ErrClosed)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Error(t, b.Add(ctx, message("c", "3")))
+}
