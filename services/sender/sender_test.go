@@ -155,7 +155,7 @@ func TestIntentsBecomeDeliveries(t *testing.T) {
 	b := start(t)
 	stop := b.sender()
 	want := b.intents(20, 10)
-	require.Eventually(t, func() bool { return b.delivered() == want }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.delivered() == want }, time.Minute, 10*time.Millisecond)
 	require.NoError(t, stop())
 	for c := range 20 {
 		require.Equal(t, []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}, b.sent[fmt.Sprint(c)], "in order, once")
@@ -186,16 +186,39 @@ func TestAStopInTheMiddle(t *testing.T) {
 	}
 	close(b.hold)
 	require.NoError(t, <-stopped)
-	require.Eventually(t, func() bool { return b.delivered() == 4 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.delivered() == 4 }, time.Minute, 10*time.Millisecond)
 
 	stop = b.sender()
-	require.Eventually(t, func() bool { return b.delivered() == want }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.delivered() == want }, time.Minute, 10*time.Millisecond)
 	require.NoError(t, stop())
 	for c := range 10 {
 		require.Equal(t, []string{"0", "1", "2"}, b.sent[fmt.Sprint(c)])
 	}
 	for _, e := range b.deliveries {
 		require.Equal(t, dm.OutcomeSent, e.Data.Outcome)
+	}
+}
+
+// NATS goes away while calls are under way: their outcomes are not lost, the rest waits, and nothing is sent twice.
+func TestNATSRestartsDuringCalls(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.hold = make(chan struct{})
+	stop := b.sender("MAX_IN_FLIGHT=8")
+	want := b.intents(16, 4)
+	for range 8 {
+		<-b.calling
+	}
+	b.server.Down()
+	close(b.hold)
+	b.server.Up()
+	require.Eventually(t, func() bool { return b.delivered() == want }, time.Minute, 20*time.Millisecond)
+	require.NoError(t, stop())
+	for c := range 16 {
+		require.Equal(t, []string{"0", "1", "2", "3"}, b.sent[fmt.Sprint(c)])
+	}
+	for _, e := range b.deliveries {
+		require.Equal(t, dm.OutcomeSent, e.Data.Outcome, e.Data.Reason)
 	}
 }
 

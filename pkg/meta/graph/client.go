@@ -3,16 +3,12 @@ package graph
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/parley-dm/parley/pkg/config"
@@ -45,6 +41,9 @@ type Client struct {
 	own       *http.Transport
 	version   string
 	timeout   time.Duration
+
+	mu      sync.Mutex
+	senders map[Credentials]target // where messages go, worked out once for each account
 }
 
 // Credentials are one account's: where its Graph API is and what opens it.
@@ -65,7 +64,7 @@ func New(o Options) *Client {
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = 256
 	}
-	c := &Client{transport: o.Transport, version: strings.Trim(o.Version, "/"), timeout: o.Timeout}
+	c := &Client{transport: o.Transport, version: strings.Trim(o.Version, "/"), timeout: o.Timeout, senders: map[Credentials]target{}}
 	if c.transport == nil {
 		c.own = newTransport(o)
 		c.transport = c.own
@@ -77,8 +76,7 @@ func newTransport(o Options) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    dialTimeout,
-		ResponseHeaderTimeout:  o.Timeout,
+		TLSHandshakeTimeout:    dialTimeout, // the answer is bounded by the call's context
 		IdleConnTimeout:        idleTimeout,
 		MaxIdleConns:           0, // no limit of its own; the one for each host bounds it
 		MaxIdleConnsPerHost:    o.MaxInFlight,
@@ -104,16 +102,12 @@ type answer struct {
 
 // call makes one HTTP call. It returns an answer of the API, whatever its status, or an [*Error] that says whether the
 // request can have reached it. Errors name no URL, because URLs may hold ids and proofs.
-func (c *Client) call(ctx context.Context, cred Credentials, method, path string, query url.Values, body []byte) (answer, error) {
+func (c *Client) call(ctx context.Context, t target, method string, body []byte) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	progress := &progress{}
-	req, err := c.request(progress.watch(ctx), cred, method, path, query, body)
-	if err != nil {
-		return answer{}, err
-	}
 	// The transport is called directly: it follows no redirects, keeps no cookies and puts no URL into its errors.
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.transport.RoundTrip(t.request(progress.watch(ctx), method, body))
 	if err != nil {
 		return answer{}, connectionError(ctx, err, progress.mayHaveArrived())
 	}
@@ -136,53 +130,4 @@ func readBody(resp *http.Response) ([]byte, error) {
 		err = fmt.Errorf("the answer is longer than %d bytes", maxResponseBytes)
 	}
 	return b.Bytes(), err
-}
-
-// errNoBaseURL is a mistake of the caller, not of the network.
-var errNoBaseURL = errors.New("no usable base URL of the Graph API")
-
-// request builds one call. The token travels in a header and never in the URL, which proxies log; the proof is of no use
-// without the token.
-func (c *Client) request(ctx context.Context, cred Credentials, method, path string, query url.Values, body []byte) (*http.Request, error) {
-	address := cred.BaseURL + "/"
-	if c.version != "" {
-		address += c.version + "/"
-	}
-	address += path
-	sep := "?"
-	if len(query) > 0 {
-		address += sep + query.Encode()
-		sep = "&"
-	}
-	if cred.AppSecret != "" {
-		address += sep + "appsecret_proof=" + proof(cred)
-	}
-	var reader io.Reader
-	if body != nil {
-		reader = bytes.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, address, reader)
-	if err != nil || req.URL.Host == "" {
-		return nil, errNoBaseURL
-	}
-	req.Header["Authorization"] = []string{"Bearer " + cred.Token.Reveal()}
-	req.Header["User-Agent"] = userAgent
-	req.Header["Accept"] = jsonType
-	if body != nil {
-		req.Header["Content-Type"] = jsonType
-	}
-	return req, nil
-}
-
-// Header values that every request shares; the transport only reads them.
-var (
-	jsonType  = []string{"application/json"}
-	userAgent = []string{"parley"}
-)
-
-// proof is Meta's appsecret_proof: the hexadecimal HMAC-SHA256 of the token under the app's secret.
-func proof(cred Credentials) string {
-	mac := hmac.New(sha256.New, []byte(cred.AppSecret.Reveal()))
-	_, _ = io.WriteString(mac, cred.Token.Reveal())
-	return hex.EncodeToString(mac.Sum(nil))
 }

@@ -91,7 +91,11 @@ func (c *Client) Message(ctx context.Context, cred Credentials, mid string) (Mes
 // get makes one look-up. Its errors are of the same type as those of sending; an unknown outcome of a look-up is only one
 // that has to be asked again.
 func (c *Client) get(ctx context.Context, cred Credentials, path string, query url.Values, out any) error {
-	got, err := c.call(ctx, cred, http.MethodGet, path, query, nil)
+	t, err := c.target(cred, path, query)
+	if err != nil {
+		return err
+	}
+	got, err := c.call(ctx, t, http.MethodGet, nil)
 	if err != nil {
 		return err
 	}

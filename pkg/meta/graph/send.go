@@ -48,11 +48,15 @@ func (c *Client) Send(ctx context.Context, cred Credentials, recipient string, p
 	}
 	var body sendRequest
 	body.Recipient.ID, body.MessagingType, body.Message.Text = recipient, "RESPONSE", part.Text
-	payload, err := encode(body)
+	payload, err := json.Marshal(body)
+	if err != nil {
+		return SendResult{}, fmt.Errorf("encode request: %w", err)
+	}
+	t, err := c.sender(cred)
 	if err != nil {
 		return SendResult{}, err
 	}
-	got, err := c.call(ctx, cred, http.MethodPost, "me/messages", nil, payload)
+	got, err := c.call(ctx, t, http.MethodPost, payload)
 	if err != nil {
 		return SendResult{}, err
 	}
@@ -70,23 +74,16 @@ func (c *Client) Send(ctx context.Context, cred Credentials, recipient string, p
 	return SendResult{RecipientID: string(out.RecipientID), MessageID: string(out.MessageID), Usage: parseUsage(got.header)}, nil
 }
 
-// encode writes JSON without HTML's escapes, which would make a text longer than it is.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode request: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 // id is an id that comes as a string, and sometimes as a number beyond 2^53.
 type id string
 
 // UnmarshalJSON takes a string, a number or null.
 func (i *id) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '"' {
+	if len(b) > 1 && b[0] == '"' {
+		if bytes.IndexByte(b, '\\') < 0 { // nearly always; a second decoding would cost as much as the first
+			*i = id(b[1 : len(b)-1])
+			return nil
+		}
 		return json.Unmarshal(b, (*string)(i))
 	}
 	var n json.Number

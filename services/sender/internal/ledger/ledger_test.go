@@ -203,7 +203,7 @@ func TestTheServerGoesAwayBetweenCallAndOutcome(t *testing.T) {
 		defer cancel()
 		c, err = l.Claim(ctx, "in_a.0")
 		return err == nil
-	}, 10*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	require.False(t, c.Held(), "sent once is sent")
 	require.Equal(t, "m", c.MID)
 	require.Equal(t, "m", claim(t, b.process(), "in_a.0").MID, "and everybody can read it")
