@@ -130,7 +130,7 @@ type Progress struct {
 // Result is what came of a run.
 type Result struct {
 	Summary
-	// Sending is how long the messages took to send, Took the whole run until the last reply.
+	// Sending is how long the messages took to send, Took the time until the last reply (0 when none came).
 	Sending Duration `json:"sending"`
 	Took    Duration `json:"took"`
 	// Refused counts answers to webhooks that were not 200.
@@ -150,11 +150,11 @@ func Run(ctx context.Context, d Deps, o Options, progress func(Progress)) (Resul
 	r := &runner{deps: d, opts: o, account: account.ID, prefix: newPrefix(), before: d.World.Totals(), start: d.World.Now(), progress: progress}
 	sendErr := r.send(ctx)
 	sending := d.World.Now().Sub(r.start)
-	last := r.settle(ctx)
+	r.settle(ctx)
 	v := d.World.Verdict(r.prefix)
 	r.tell(PhaseDone)
 	result := Result{
-		Summary: Report(v), Sending: Duration(sending), Took: Duration(last.Sub(r.start)), Refused: r.now().Refused,
+		Summary: Report(v), Sending: Duration(sending), Took: Duration(max(v.Last.Sub(r.start), 0)), Refused: r.now().Refused,
 	}
 	result.Good = result.Good && sendErr == nil && v.Sent > 0
 	return result, sendErr
@@ -241,17 +241,17 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// settle waits until every message is answered and a little longer, or until nothing happens any more. It returns when the
-// last thing happened.
-func (r *runner) settle(ctx context.Context) time.Time {
+// settle waits until every message is answered and a little longer, or until nothing happens any more. It goes by totals,
+// which others' messages are in too; the verdict does not.
+func (r *runner) settle(ctx context.Context) {
 	seen, last := r.now(), time.Now()
 	for ctx.Err() == nil {
 		patience := time.Duration(r.opts.Settle)
-		if r.deps.Webhooks.Waiting() == 0 && seen.Replies >= seen.Sent {
+		if seen.Accepted >= seen.Sent && seen.Replies >= seen.Sent {
 			patience = time.Duration(r.opts.Linger)
 		}
 		if time.Since(last) >= patience {
-			break
+			return
 		}
 		pause(ctx, tick)
 		if now := r.now(); now.Accepted != seen.Accepted || now.Replies != seen.Replies {
@@ -259,7 +259,6 @@ func (r *runner) settle(ctx context.Context) time.Time {
 		}
 		r.tellSometimes(PhaseSettling)
 	}
-	return last
 }
 
 func (r *runner) now() world.Totals {

@@ -71,6 +71,8 @@ type Verdict struct {
 
 	// Waits are the times from message to reply of the answered ones, sorted.
 	Waits []time.Duration `json:"-"`
+	// Last is when the last reply came.
+	Last time.Time `json:"-"`
 }
 
 // Judge judges the conversations.
@@ -114,6 +116,9 @@ func (v *Verdict) add(c *Conversation) {
 		v.fault(Fault{Kind: "missing", Account: c.Account, Customer: c.Customer, MID: s.MID, Number: i + 1, At: s.At, Expect: s.Expect})
 	}
 	for j, r := range c.Received {
+		if r.At.After(v.Last) {
+			v.Last = r.At
+		}
 		if taken[j] {
 			continue
 		}
