@@ -80,7 +80,7 @@ func BenchmarkDeliver(b *testing.B) {
 	list := &book{list: map[string]accounts.Account{account: {ID: account, Channel: dm.ChannelInstagram, Token: token}}}
 	d, err := deliver.New(deliver.Deps{
 		Accounts: list, Graph: client, Ledger: ledger.New(bucket, ledger.Options{}), Metrics: prometheus.NewRegistry(),
-		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // the cost of writing lines is part of the measure
 	}, deliver.Options{GraphURL: stub(b), AppSecret: "secret"})
 	require.NoError(b, err)
 	var ids atomic.Int64
