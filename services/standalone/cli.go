@@ -65,14 +65,14 @@ func Execute(ctx context.Context, inv Invocation) int {
 	return code(inv, parsed.Run())
 }
 
-// errProbe is a probe that failed; it has said why.
-type errProbe int
+// probeError is the exit code of a probe that failed and has said why.
+type probeError int
 
-func (errProbe) Error() string { return "probe failed" }
+func (probeError) Error() string { return "probe failed" }
 
 func code(inv Invocation, err error) int {
 	var bad *config.Error
-	var probe errProbe
+	var probe probeError
 	switch {
 	case err == nil || errors.Is(err, context.Canceled):
 		return run.ExitOK
@@ -110,7 +110,7 @@ type serveCommand struct {
 func (c *serveCommand) Run(ctx context.Context, inv Invocation) error {
 	if c.Probe != "" {
 		if exit := run.Probe(ctx, string(c.Probe), inv.Environ, inv.Stderr); exit != run.ExitOK {
-			return errProbe(exit)
+			return probeError(exit)
 		}
 		return nil
 	}

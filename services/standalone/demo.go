@@ -85,7 +85,8 @@ func LoadDemo(environ []string) (DemoConfig, error) {
 		env: env.with(demoDefaults(env)), ownDatabase: env.get("DATABASE_URL") == "", ownDir: env.get("DATA_DIR") == "",
 		ownNATS: env.get("NATS_URL") == "" && env.get("NATS_LISTEN") == "",
 	}
-	return c, c.load(setting{"DATABASE_URL", demoDatabase})
+	err = c.load(setting{"DATABASE_URL", demoDatabase})
+	return c, err
 }
 
 // load reads the settings with what has become known.

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -39,13 +42,25 @@ type process struct {
 	host *pipeline.Host
 
 	listening chan string
+	started   atomic.Bool
+}
+
+// startCheck is the readiness check that fails until every service runs; until then most of them have none of their own.
+const startCheck = "start"
+
+// starting is that check.
+func (p *process) starting(context.Context) error {
+	if p.started.Load() {
+		return nil
+	}
+	return errors.New("still starting")
 }
 
 // open starts what is shared: telemetry, the NATS server, the connection, the streams.
 func open(ctx context.Context, cfg Config, dir *datadir.Dir) (*process, error) {
 	p := &process{cfg: cfg, listening: make(chan string, 1)}
 	if err := p.open(ctx, dir); err != nil {
-		return nil, errors.Join(err, p.Close())
+		return nil, errors.Join(err, p.Close()) //nolint:contextcheck // what is to be closed may be so because ctx has ended
 	}
 	return p, nil
 }
@@ -54,6 +69,7 @@ func (p *process) open(ctx context.Context, dir *datadir.Dir) (err error) {
 	if p.tel, err = telemetry.Start(ctx, telemetry.Options{Service: name, Common: p.cfg.Common}); err != nil {
 		return err
 	}
+	p.tel.Health.Add(startCheck, p.starting)
 	p.host = &pipeline.Host{Telemetry: p.tel}
 	conn := bus.ConnConfig{URL: p.cfg.NATSURL.Reveal(), CredsFile: p.cfg.Ingress.NATS.CredsFile, Name: p.cfg.AppName, Logger: p.tel.Log}
 	if conn.URL == "" {
@@ -116,7 +132,7 @@ func (p *process) announce(ctx context.Context) error {
 	ticker := time.NewTicker(readyPoll)
 	defer ticker.Stop()
 	for {
-		if _, ready := p.tel.Health.Run(ctx); ready {
+		if results, _ := p.tel.Health.Run(ctx); p.allReady(results) {
 			break
 		}
 		select {
@@ -125,6 +141,7 @@ func (p *process) announce(ctx context.Context) error {
 			return nil
 		}
 	}
+	p.started.Store(true)
 	r := Running{Webhooks: addr}
 	if p.nats != nil {
 		r.NATS = p.nats.URL()
@@ -135,6 +152,16 @@ func (p *process) announce(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// allReady says whether every service has named what it depends on and can use it.
+func (p *process) allReady(results []telemetry.Result) bool {
+	for _, s := range p.services() {
+		if !slices.ContainsFunc(results, func(r telemetry.Result) bool { return strings.HasPrefix(r.Name, s.name+".") }) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(results, func(r telemetry.Result) bool { return !r.OK && r.Name != startCheck })
 }
 
 // client connects to the bus as any client would.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,7 +75,7 @@ func TestDemoAnswersAndLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	temp := t.TempDir()
 	// Root's private PostgreSQL runs as another user, who must get there.
-	require.NoError(t, os.Chmod(filepath.Dir(temp), 0o711)) //nolint:gosec // to pass, not to look
+	require.NoError(t, os.Chmod(filepath.Dir(temp), 0o711))
 	port, simulator, admin := freePort(t), "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
 	c := startChild(t, []string{"TMPDIR=" + temp, "PORT=" + port, "SIMULATOR_ADDR=" + simulator, "ADMIN_ADDR=" + admin, "NATS_LISTEN=127.0.0.1:" + freePort(t)}, "demo")
 	w := &world{t: t, webhook: "http://127.0.0.1:" + port + "/webhooks/instagram", client: &http.Client{Transport: &http.Transport{}}}
@@ -105,7 +106,7 @@ func TestServeAsAProcess(t *testing.T) {
 	db := pgtest.EmptyDatabase(t) // it migrates by itself
 	w.pool = pgtest.Open(t, db)
 	admin := "127.0.0.1:" + freePort(t)
-	environ := append(w.environ, "DATABASE_URL="+db.URL.Reveal(), "ADMIN_ADDR="+admin)
+	environ := slices.Concat(w.environ, []string{"DATABASE_URL=" + db.URL.Reveal(), "ADMIN_ADDR=" + admin})
 	c := startChild(t, environ, "serve")
 	w.eventually(func() bool { code, _, _ := execute(t, environ, "serve", "--probe"); return code == 0 }, "it is ready")
 	w.eventually(func() bool { return w.count(`SELECT count(*) FROM messages`) == 0 }, "the schema is there")

@@ -30,7 +30,7 @@ func Serve(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
+	defer func() { err = errors.Join(err, p.Close()) }() //nolint:contextcheck // ctx has ended by then
 	stages := append([]stage{{"announce", p.announce}}, p.services()...)
 	return runStages(ctx, stages, stagesTimeout(cfg.ShutdownTimeout))
 }

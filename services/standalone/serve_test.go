@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -70,9 +71,10 @@ func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	port := l.Addr().(*net.TCPAddr).Port
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
 	require.NoError(t, l.Close())
-	return strconv.Itoa(port)
+	return port
 }
 
 // serve starts parley and returns what stops it, as a signal would.
@@ -272,7 +274,7 @@ func TestTwoProcessesDoNotShareAFolder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.serve()
-	second := append(w.environ, "PORT="+freePort(t))
+	second := slices.Concat(w.environ, []string{"PORT=" + freePort(t)})
 	code, _, err := execute(t, second, "serve")
 	require.Equal(t, 1, code)
 	require.Contains(t, err, "in use by another parley")

@@ -73,7 +73,7 @@ func (d *Dir) Join(elements ...string) string {
 // once, so that one that was killed finds its leases its own when it comes back.
 func (d *Dir) Member() (string, error) {
 	name := d.Join("member")
-	content, err := os.ReadFile(name)
+	content, err := os.ReadFile(name) //nolint:gosec // a file in the folder that the operator names
 	if member := strings.TrimSpace(string(content)); err == nil && validMember(member) {
 		return member, nil
 	}
@@ -108,7 +108,7 @@ func writePID(lock *os.File) error {
 
 // holder says which process has the lock, where it can be read.
 func holder(name string) string {
-	content, err := os.ReadFile(name)
+	content, err := os.ReadFile(name) //nolint:gosec // a file in the folder that the operator names
 	if pid := strings.TrimSpace(string(content)); err == nil && pid != "" {
 		return " (process " + pid + ")"
 	}

@@ -23,15 +23,15 @@ func newLogger(log *slog.Logger) *logger {
 	return &logger{log: log}
 }
 
-const line, detail = "nats.server", "detail"
-
 // Noticef is for a server that is run by itself: that it starts, that it stops. Here it is for debugging.
 func (l *logger) Noticef(format string, v ...any) {
-	l.log.Debug(line, detail, fmt.Sprintf(format, v...))
+	l.log.Debug("nats.server", "detail", fmt.Sprintf(format, v...))
 }
-func (l *logger) Warnf(format string, v ...any) { l.log.Warn(line, detail, fmt.Sprintf(format, v...)) }
+func (l *logger) Warnf(format string, v ...any) {
+	l.log.Warn("nats.server", "detail", fmt.Sprintf(format, v...))
+}
 func (l *logger) Errorf(format string, v ...any) {
-	l.log.Error(line, detail, fmt.Sprintf(format, v...))
+	l.log.Error("nats.server", "detail", fmt.Sprintf(format, v...))
 }
 
 // Debugf and Tracef are switched off at the server: they tell of every message.
@@ -40,7 +40,7 @@ func (l *logger) Tracef(string, ...any) {}
 
 func (l *logger) Fatalf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
-	l.log.Error(line, detail, text)
+	l.log.Error("nats.server", "detail", text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fatal == nil {

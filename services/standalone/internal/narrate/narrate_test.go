@@ -54,7 +54,7 @@ func TestATextCannotCommandTheTerminal(t *testing.T) {
 	require.Equal(t, "“·[2Jhello there· 👩‍👩‍👧 سعر”", quote("\x1b[2Jhello\nthere\x07 👩‍👩‍👧 سعر"))
 	require.Equal(t, "ab", printable("a\u202eb"))
 	require.Equal(t, "\uFFFD", printable("\xff"))
-	require.Equal(t, longest+3, len([]rune(quote(strings.Repeat("ü", 500)))))
+	require.Len(t, []rune(quote(strings.Repeat("ü", 500))), longest+3)
 }
 
 func TestMemoryOfIDsIsBounded(t *testing.T) {

@@ -23,6 +23,12 @@ type Port struct {
 // is not free.
 func Check(ctx context.Context, all []Port) error {
 	var errs []error
+	var bound []net.Listener
+	defer func() {
+		for _, l := range bound {
+			_ = l.Close()
+		}
+	}()
 	ours := map[string]string{}
 	for _, p := range all {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.Addr)
@@ -30,7 +36,7 @@ func Check(ctx context.Context, all []Port) error {
 			errs = append(errs, p.explain(err, ours))
 			continue
 		}
-		defer func() { _ = l.Close() }() //nolint:revive // all stay bound until the last is checked
+		bound = append(bound, l)
 		if _, port, err := net.SplitHostPort(l.Addr().String()); err == nil {
 			ours[port] = p.Variable
 		}
