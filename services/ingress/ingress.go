@@ -123,6 +123,8 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	if err := server.Shutdown(stop); err != nil {
 		return errors.Join(fmt.Errorf("finish webhooks in flight: %w", err), server.Close())
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve webhooks: %w", err)
+	}
 	return nil
 }

@@ -105,6 +105,18 @@ func (b *testBundle) post(t *testing.T, body []byte, secret config.Secret) int {
 	return answer.StatusCode
 }
 
+// deliver sends a webhook as Meta does: again, while it is answered 503 because a busy machine's bus was slow, and the test
+// is not about that.
+func (b *testBundle) deliver(t *testing.T, body []byte, secret config.Secret) int {
+	t.Helper()
+	status := http.StatusServiceUnavailable
+	require.Eventually(t, func() bool {
+		status = b.post(t, body, secret)
+		return status != http.StatusServiceUnavailable
+	}, time.Minute, 10*time.Millisecond)
+	return status
+}
+
 // stored reads the n events that the stream must hold, and demands that there are no more.
 func (b *testBundle) stored(t *testing.T, n int) []envelope.Envelope[dm.Event] {
 	t.Helper()
@@ -147,9 +159,9 @@ func TestEveryEventIsStoredOnceAndInOrder(t *testing.T) {
 		mids[i] = fmt.Sprintf("m%03d", i)
 	}
 	body := texts(t, account, mids...)
-	require.Equal(t, 200, b.post(t, body, secret))
-	require.Equal(t, 200, b.post(t, body, secret), "Meta delivers it again")
-	require.Equal(t, 200, b.post(t, body, "older"), "signed with the secret that is being rotated out")
+	require.Equal(t, 200, b.deliver(t, body, secret))
+	require.Equal(t, 200, b.deliver(t, body, secret), "Meta delivers it again")
+	require.Equal(t, 200, b.deliver(t, body, "older"), "signed with the secret that is being rotated out")
 	for i, e := range b.stored(t, len(mids)) {
 		require.Equal(t, mids[i], e.Data.MID)
 		require.Equal(t, "price of "+mids[i]+"? 😀", e.Data.Text)
@@ -173,7 +185,7 @@ func TestEveryShapeIsStored(t *testing.T) {
 		for _, e := range events {
 			expected[e.ID] = true
 		}
-		require.Equal(t, 200, b.post(t, raw, secret), file)
+		require.Equal(t, 200, b.deliver(t, raw, secret), file)
 	}
 	for _, e := range b.stored(t, len(expected)) {
 		require.True(t, expected[e.ID])
@@ -192,7 +204,7 @@ func TestHostileBodiesAreStored(t *testing.T) {
 		"number too large": `{"sender":{"id":"1"},"timestamp":1e99999,"message":{"mid":"F","text":"x"}}`,
 	} {
 		body := []byte(`{"object":"instagram","entry":[{"id":"a b.>","messaging":[` + item + `]},{"messaging":[` + item + `]},{"id":"1","messaging":[` + item + `]}]}`)
-		require.Equal(t, 200, b.post(t, body, secret), name)
+		require.Equal(t, 200, b.deliver(t, body, secret), name)
 	}
 }
 
@@ -202,7 +214,7 @@ func TestKnownAccounts(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("accounts:\n- {id: '1', app_secret: own}\n- {id: '2', reply: false}\n"), 0o600))
 	b := setup(t, func(c *ingress.Config) { c.Settings = accounts.Settings{AccountsFile: path} })
 	for _, id := range []string{"1", "2", "3"} {
-		require.Equal(t, 200, b.post(t, texts(t, id, "m"), secret))
+		require.Equal(t, 200, b.deliver(t, texts(t, id, "m"), secret))
 	}
 	require.Equal(t, 200, b.post(t, texts(t, "1", "own"), "own"), "an account's own app secret signs too")
 	known := map[string]bool{}

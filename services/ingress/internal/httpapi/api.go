@@ -78,7 +78,7 @@ func New(d Deps, o Options) http.Handler {
 	r.Head("/health", health)
 	r.Group(func(r chi.Router) {
 		if o.RatePerIP > 0 {
-			r.Use(httprate.Limit(o.RatePerIP, time.Second, httprate.WithKeyFuncs(a.clientKey), httprate.WithLimitHandler(a.tooMany)))
+			r.Use(httprate.LimitBy(o.RatePerIP, time.Second, a.clientKey, httprate.WithLimitHandler(a.tooMany)))
 		}
 		r.Get(Path, a.handshake)
 		r.Post(Path, a.webhook)

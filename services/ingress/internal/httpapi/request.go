@@ -49,7 +49,7 @@ func sane(id string) bool {
 // recover answers 500 when a handler panics, which is a bug: Meta then brings the webhook again.
 func (a *api) recover(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
+		defer func() { //nolint:contextcheck // the request carries it
 			cause := recover()
 			if cause == nil {
 				return

@@ -14,7 +14,7 @@ import (
 	"github.com/parley-dm/parley/pkg/pipeline"
 )
 
-// ErrUnavailable: the events could not be made durable now. Some of them may be: taking the same webhook again stores
+// ErrUnavailable says that the events could not be made durable now. Some of them may be: taking the same webhook again stores
 // nothing twice.
 var ErrUnavailable = errors.New("no durable place for the webhook now")
 
