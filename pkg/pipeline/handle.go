@@ -13,6 +13,7 @@ import (
 	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/envelope"
+	"github.com/parley-dm/parley/pkg/pipeline/replay"
 	"github.com/parley-dm/parley/pkg/topology"
 )
 
@@ -64,7 +65,7 @@ func handle[T envelope.Data](p *Pipeline, name string, stream topology.Stream, c
 		if err != nil {
 			return fmt.Errorf("handle %s: %w", name, err)
 		}
-		cfg.Key = func(_ string, m *message.Message) string { return m.Metadata[headerConversation] }
+		cfg.Key = func(_ string, m *message.Message) string { return m.Metadata[replay.HeaderConversation] }
 		cfg.Ownership = &bus.Ownership{Bucket: leases, Partitions: p.partitions, Filter: stream.PartitionFilter, TTL: c.LeaseTTL}
 		if p.o.Host != nil {
 			cfg.Ownership.Member = p.o.Host.Member
@@ -83,6 +84,9 @@ func handle[T envelope.Data](p *Pipeline, name string, stream topology.Stream, c
 func adapt[T envelope.Data](p *Pipeline, name string, h Handler[T]) message.NoPublishHandlerFunc {
 	return func(m *message.Message) error {
 		ctx := m.Context()
+		if !replay.For(m.Metadata, p.o.Service) {
+			return nil // published again for another stage
+		}
 		if m.Metadata["traceparent"] != "" {
 			var span trace.Span
 			ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(m.Metadata))
@@ -106,5 +110,5 @@ func adapt[T envelope.Data](p *Pipeline, name string, h Handler[T]) message.NoPu
 }
 
 func (p *Pipeline) deadSubject(m *message.Message) string {
-	return topology.DeadSubject(p.o.Service, m.Metadata[headerAccount])
+	return topology.DeadSubject(p.o.Service, m.Metadata[replay.HeaderAccount])
 }

@@ -11,13 +11,8 @@ import (
 	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/envelope"
+	"github.com/parley-dm/parley/pkg/pipeline/replay"
 	"github.com/parley-dm/parley/pkg/topology"
-)
-
-// The headers of a message, for those who route or look without reading the payload.
-const (
-	headerConversation = "Parley-Conversation"
-	headerAccount      = "Parley-Account"
 )
 
 // Outgoing is an envelope on its way to its subject.
@@ -67,8 +62,8 @@ func (p *Pipeline) Publish(ctx context.Context, out ...Outgoing) error {
 			return bus.Permanent(o.err)
 		}
 		m := message.NewMessage(o.id, o.payload)
-		m.Metadata[headerConversation] = o.conversation
-		m.Metadata[headerAccount] = o.account
+		m.Metadata[replay.HeaderConversation] = o.conversation
+		m.Metadata[replay.HeaderAccount] = o.account
 		if traced {
 			propagation.TraceContext{}.Inject(ctx, propagation.MapCarrier(m.Metadata))
 		}
