@@ -8,13 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
-
-// Program is a main package of the repository or of a module that it requires.
-type Program struct {
-	// Module is the folder of the module that is built in, relative to the repository; Package is the main package.
-	Module, Package string
-}
 
 // Repository is the folder with go.work that dir is in.
 func Repository(dir string) (string, error) {
@@ -34,14 +29,15 @@ func Repository(dir string) (string, error) {
 	}
 }
 
-// Build builds programs of a repository into a folder, each under its name.
-func Build(ctx context.Context, repository, into string, programs map[string]Program) error {
-	for name, p := range programs {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(into, name), p.Package) //nolint:gosec // our own programs
-		cmd.Dir = filepath.Join(repository, p.Module)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w: %s", name, err, out)
-		}
+// Build builds main packages, of the repository or of modules that it requires, into a folder, each under the name of its
+// own folder. One call for all of them builds what they share once.
+func Build(ctx context.Context, repository, into string, packages ...string) error {
+	// The slash says that it is a folder, even for one package.
+	args := append([]string{"build", "-trimpath", "-o", into + string(filepath.Separator)}, packages...)
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // our own programs
+	cmd.Dir = repository
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w: %s", strings.Join(packages, ", "), err, out)
 	}
 	return nil
 }

@@ -99,6 +99,6 @@ func TestBuild(t *testing.T) {
 	t.Parallel()
 	root, err := child.Repository(".")
 	require.NoError(t, err)
-	err = child.Build(t.Context(), root, t.TempDir(), map[string]child.Program{"nothing": {Module: "pkg", Package: "./nothing"}})
-	require.ErrorContains(t, err, "build nothing")
+	err = child.Build(t.Context(), root, t.TempDir(), "./pkg/nothing")
+	require.ErrorContains(t, err, "build ./pkg/nothing")
 }
