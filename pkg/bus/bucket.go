@@ -44,29 +44,36 @@ func (b *Bucket) Get(ctx context.Context, key string) (Entry, error) {
 		return Entry{}, fmt.Errorf("get %s: %w", key, ErrKeyNotFound)
 	}
 	if err != nil {
-		return Entry{}, fmt.Errorf("get %s: %w", key, err)
+		return Entry{}, fmt.Errorf("get %s: %w", key, away(err))
 	}
 	return entryOf(e), nil
 }
 
-// Create writes a key that has no value and returns its revision, or fails with [ErrKeyExists].
+// Create writes a key that has no value and returns its revision, or fails with [ErrKeyExists]. After [ErrUnavailable] it
+// may have been written all the same: Create again then finds what the first wrote.
 func (b *Bucket) Create(ctx context.Context, key string, value []byte) (uint64, error) {
 	rev, err := b.write(ctx, key, value, 0)
 	if !errors.Is(err, ErrWrongRevision) {
 		return rev, err
 	}
 	// A deleted key leaves a marker, which is a revision too.
-	if _, err := b.kv.Get(ctx, key); err == nil {
+	if _, err := b.Get(ctx, key); err == nil {
 		return 0, fmt.Errorf("create %s: %w", key, ErrKeyExists)
+	} else if !errors.Is(err, ErrKeyNotFound) {
+		return 0, err
 	}
 	rev, err = b.kv.Create(ctx, key, value)
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return 0, fmt.Errorf("create %s: %w", key, ErrKeyExists)
 	}
-	return rev, err
+	if err != nil {
+		return 0, fmt.Errorf("create %s: %w", key, away(err))
+	}
+	return rev, nil
 }
 
-// Update writes a key whose revision is known and returns the new one, or fails with [ErrWrongRevision].
+// Update writes a key whose revision is known and returns the new one, or fails with [ErrWrongRevision]. After
+// [ErrUnavailable] it may have been written all the same.
 func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	return b.write(ctx, key, value, revision)
 }
@@ -75,7 +82,7 @@ func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision 
 func (b *Bucket) Put(ctx context.Context, key string, value []byte) (uint64, error) {
 	rev, err := b.kv.Put(ctx, key, value)
 	if err != nil {
-		return 0, fmt.Errorf("put %s: %w", key, err)
+		return 0, fmt.Errorf("put %s: %w", key, away(err))
 	}
 	return rev, nil
 }
@@ -83,27 +90,47 @@ func (b *Bucket) Put(ctx context.Context, key string, value []byte) (uint64, err
 // Delete removes a key and its history.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err := b.kv.Purge(ctx, key); err != nil {
-		return fmt.Errorf("delete %s: %w", key, err)
+		return fmt.Errorf("delete %s: %w", key, away(err))
 	}
 	return nil
 }
 
 // Watch calls f with the present value of every key that matches (wildcards as in subjects), then once with nil, then with
-// every change, until ctx ends. It survives reconnects.
+// every change, until ctx ends. After a reconnect it begins anew: the client would notice only by missing heartbeats, many
+// seconds later, that the server has forgotten the watch.
 func (b *Bucket) Watch(ctx context.Context, keys string, f func(*Entry)) error {
+	again := make(chan struct{}, 1)
+	defer b.conn.onReconnect(func(time.Duration) {
+		select {
+		case again <- struct{}{}:
+		default:
+		}
+	})()
+	for ctx.Err() == nil {
+		if err := b.watch(ctx, again, keys, f); err != nil {
+			return fmt.Errorf("watch %s: %w", keys, err)
+		}
+	}
+	return nil
+}
+
+// watch is one watch; it ends without an error when ctx does or when it is to begin anew.
+func (b *Bucket) watch(ctx context.Context, again <-chan struct{}, keys string, f func(*Entry)) error {
 	w, err := b.kv.Watch(ctx, keys)
 	if err != nil {
-		return fmt.Errorf("watch %s: %w", keys, err)
+		return err
 	}
 	defer func() { _ = w.Stop() }()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-again:
+			return nil
 		case e, ok := <-w.Updates():
 			switch {
 			case !ok:
-				return fmt.Errorf("watch %s: the connection was closed", keys)
+				return ErrClosed
 			case e == nil:
 				f(nil)
 			default:
@@ -134,7 +161,7 @@ func (b *Bucket) write(ctx context.Context, key string, value []byte, revision u
 		if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 			return 0, fmt.Errorf("write %s: %w", key, ErrWrongRevision)
 		}
-		return 0, fmt.Errorf("write %s: %w", key, err)
+		return 0, fmt.Errorf("write %s: %w", key, away(err))
 	case <-ctx.Done():
 		return 0, fmt.Errorf("write %s: %w: %w", key, ErrUnavailable, context.Cause(ctx))
 	}

@@ -16,11 +16,11 @@ func newByteBudget(limit int64) *byteBudget {
 	return b
 }
 
-// acquire waits for room, or for give to say that waiting is over.
-func (b *byteBudget) acquire(n int64, over func() bool) {
+// acquire waits for room, or until the feed hands out nothing more.
+func (b *byteBudget) acquire(n int64, f *feed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.used > 0 && b.used+n > b.limit && !over() {
+	for b.used > 0 && b.used+n > b.limit && f.handsOut() {
 		b.freed.Wait()
 	}
 	b.used += n

@@ -29,7 +29,8 @@ type Conn struct {
 	js jetstream.JetStream
 
 	mu          sync.Mutex
-	reconnected map[*func()]struct{}
+	reconnected map[*func(outage time.Duration)]struct{}
+	lostAt      time.Time // of the connection that is missing now
 }
 
 // pendingLimit bounds the publishes of all publishers on a connection that await their acknowledgements.
@@ -45,12 +46,16 @@ func Connect(ctx context.Context, cfg ConnConfig) (*Conn, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	c := &Conn{reconnected: map[*func(time.Duration)]struct{}{}}
 	opts := []nats.Option{
 		nats.Name(cfg.Name), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 200*time.Millisecond),
 		nats.Timeout(5 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
+		// A write into a connection that has stalled holds everything up: not for the client's default of a minute.
+		nats.FlusherTimeout(10 * time.Second),
 		// Nothing is kept in a buffer while there is no connection: a publish that cannot go now is an error now.
 		nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			c.disconnected()
 			if !nc.IsClosed() { // by us
 				cfg.Logger.Warn("bus.disconnected", "error", err)
 			}
@@ -69,7 +74,6 @@ func Connect(ctx context.Context, cfg ConnConfig) (*Conn, error) {
 	if cfg.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(cfg.InProcess))
 	}
-	c := &Conn{reconnected: map[*func()]struct{}{}}
 	opts = append(opts, nats.ReconnectHandler(func(nc *nats.Conn) {
 		cfg.Logger.Info("bus.reconnected", "server", nc.ConnectedServerId())
 		c.tellReconnected()
@@ -87,8 +91,9 @@ func Connect(ctx context.Context, cfg ConnConfig) (*Conn, error) {
 	return c, nil
 }
 
-// onReconnect calls f after each reconnect until the returned function is called.
-func (c *Conn) onReconnect(f func()) (off func()) {
+// onReconnect calls f after each reconnect, with the time that there was no connection, until the returned function is
+// called.
+func (c *Conn) onReconnect(f func(outage time.Duration)) (off func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reconnected[&f] = struct{}{}
@@ -99,11 +104,24 @@ func (c *Conn) onReconnect(f func()) (off func()) {
 	}
 }
 
+func (c *Conn) disconnected() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lostAt.IsZero() {
+		c.lostAt = time.Now()
+	}
+}
+
 func (c *Conn) tellReconnected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var outage time.Duration
+	if !c.lostAt.IsZero() {
+		outage = time.Since(c.lostAt)
+	}
+	c.lostAt = time.Time{}
 	for f := range c.reconnected {
-		go (*f)()
+		go (*f)(outage)
 	}
 }
 

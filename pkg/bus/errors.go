@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Errors of the bus.
@@ -12,8 +15,11 @@ var (
 	// ErrUnavailable: the server did not acknowledge within the deadline. The message may be stored all the same; publish
 	// it again with the same UUID.
 	ErrUnavailable = errors.New("the bus did not acknowledge in time")
-	// ErrNoStream: no stream takes the subject.
+	// ErrNoStream: no stream takes the subject, or JetStream is not up yet.
 	ErrNoStream = errors.New("no stream takes this subject")
+	// ErrRefused: the server, or the client, will not have the message for what it is: too large, without an id, with a
+	// subject that is none. Publishing it again cannot help.
+	ErrRefused = errors.New("the message was refused")
 	// ErrClosed: the publisher or subscriber has been closed.
 	ErrClosed = errors.New("closed")
 	// ErrLeaseLost is the cause of a message's context when its partition has another owner now: stop, publish nothing.
@@ -96,13 +102,33 @@ func Classify(err error) (Class, time.Time) {
 	var permanent *permanentError
 	var panicked *PanicError
 	switch {
-	case errors.As(err, &permanent), errors.As(err, &panicked):
+	case errors.As(err, &permanent), errors.As(err, &panicked), errors.Is(err, ErrRefused):
 		return Poison, time.Time{}
 	case errors.As(err, &deferred):
 		return Deferred, deferred.at
-	case errors.Is(err, ErrUnavailable):
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrNoStream):
 		return Deferred, time.Time{}
 	default:
 		return Transient, time.Time{}
 	}
+}
+
+// away gives an error of a call to JetStream its class: what the server said of the call stays as it is, anything else
+// means that the server is away or overloaded.
+func away(err error) error {
+	var api *jetstream.APIError
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, ErrUnavailable):
+		return err
+	case errors.As(err, &api) && !overloaded(api):
+		return err
+	default:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+}
+
+// overloaded says whether the server refused for its own sake: it is starting, out of room, or has too much to do. A
+// stream at its bound answers so.
+func overloaded(api *jetstream.APIError) bool {
+	return api.Code >= http.StatusInternalServerError || api.Code == http.StatusTooManyRequests || api.Code == http.StatusRequestTimeout
 }

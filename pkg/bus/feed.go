@@ -3,42 +3,14 @@ package bus
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
-
-// held is a message that the server has delivered and that is not settled.
-type held struct {
-	feed     *feed
-	key      string
-	seq      uint64 // in the stream
-	size     int
-	attempts int
-
-	// Guarded by feed.mu: a redelivery replaces msg, so that the acknowledgement goes to the consumer that lives.
-	msg   jetstream.Msg
-	heard time.Time
-}
-
-// message makes Watermill's message of it. Each attempt gets a new one, since a message can be settled only once.
-func (h *held) message(ctx context.Context) *message.Message {
-	h.feed.mu.Lock()
-	msg := h.msg
-	h.feed.mu.Unlock()
-	header := msg.Headers()
-	m := message.NewMessage(header.Get(jetstream.MsgIDHeader), msg.Data())
-	for k, v := range header {
-		if k != jetstream.MsgIDHeader && len(v) > 0 {
-			m.Metadata[k] = v[0]
-		}
-	}
-	m.SetContext(context.WithValue(ctx, contextKey{}, delivery{feed: h.feed, subject: msg.Subject(), seq: h.seq}))
-	return m
-}
 
 // feed brings the messages of one consumer to the lanes and keeps account of what is held. Its consumer may be replaced
 // under it (by a new generation of the same owner); the account goes on.
@@ -51,8 +23,10 @@ type feed struct {
 	cancel   context.CancelCauseFunc
 	draining chan struct{}
 	once     sync.Once
-	// deadline is when the lease ends by our own clock, as UnixNano of a monotonic base; 0 is never.
+	// deadline is when the lease ends by our own clock, as the monotonic clock counts; 0 is never. The guard cancels what
+	// runs then, whatever the calls to the server are doing.
 	deadline atomic.Int64
+	guard    *time.Timer
 
 	mu       sync.Mutex
 	consume  jetstream.ConsumeContext
@@ -64,6 +38,10 @@ type feed struct {
 	beats    sync.WaitGroup
 }
 
+// heartbeatPull is how often the server says that it has nothing for us. After twice as long without a word the client
+// asks anew.
+const heartbeatPull = 2 * time.Second
+
 // started is the base of the monotonic clock that deadlines count in.
 var started = time.Now()
 
@@ -72,6 +50,7 @@ func monotonic() int64 { return int64(time.Since(started)) }
 func newFeed(sub *subscription, ordered bool) *feed {
 	f := &feed{sub: sub, ordered: ordered, draining: make(chan struct{}), held: map[uint64]*held{}}
 	f.ctx, f.cancel = context.WithCancelCause(sub.base)
+	f.guard = time.AfterFunc(math.MaxInt64, f.expire)
 	f.beats.Go(f.heartbeat)
 	return f
 }
@@ -90,15 +69,20 @@ func (f *feed) start(consumer jetstream.Consumer) error {
 	}
 	consume, err := consumer.Consume(
 		func(msg jetstream.Msg) { f.receive(epoch, msg) },
-		jetstream.PullMaxMessages(f.sub.s.cfg.MaxHeld),
+		jetstream.PullMaxMessagesWithBytesLimit(f.sub.s.cfg.MaxHeld, f.sub.s.pullBytes()), jetstream.PullHeartbeat(heartbeatPull),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { f.consumeError(epoch, err) }),
 	)
 	if err != nil {
 		return err
 	}
 	f.mu.Lock()
-	f.consume = consume
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	select {
+	case <-f.draining: // in the meantime: nobody else would stop it
+		consume.Stop()
+	default:
+		f.consume = consume
+	}
 	return nil
 }
 
@@ -116,11 +100,10 @@ func (f *feed) receive(epoch int, msg jetstream.Msg) {
 		f.sub.s.cfg.Logger.Error("bus.metadata", "error", err, "subject", msg.Subject())
 		return
 	}
-	size := len(msg.Data())
-	f.sub.bytes.acquire(int64(size), func() bool { return !f.handsOut() })
-	h := f.account(epoch, msg, meta, size)
-	if h == nil {
-		f.sub.bytes.release(int64(size))
+	h := newHeld(f, msg, meta.Sequence.Stream)
+	f.sub.bytes.acquire(h.size, f)
+	if !f.account(epoch, h, meta.Sequence.Consumer) {
+		f.sub.bytes.release(h.size)
 		return
 	}
 	f.sub.s.metrics.received.Inc()
@@ -129,44 +112,43 @@ func (f *feed) receive(epoch int, msg jetstream.Msg) {
 
 // account decides whether a delivery is new. What is held already only learns where its acknowledgement goes; what was
 // settled is acknowledged again; a gap means that something was lost between the server and us.
-func (f *feed) account(epoch int, msg jetstream.Msg, meta *jetstream.MsgMetadata, size int) *held {
+func (f *feed) account(epoch int, h *held, sequence uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if epoch != f.epoch || !f.handsOut() {
-		return nil
+	if epoch != f.epoch {
+		return false
 	}
-	seq := meta.Sequence.Stream
+	if !f.handsOut() {
+		if !f.ordered {
+			_ = h.msg.Nak() // we are leaving; others may have it at once
+		}
+		return false
+	}
 	if f.ordered {
-		if meta.Sequence.Consumer != f.expected {
-			f.sub.s.cfg.Logger.Warn("bus.gap", "group", f.sub.s.cfg.Group, "expected", f.expected, "got", meta.Sequence.Consumer)
-			f.epoch++ // nothing more of this consumer
-			go f.lost()
-			return nil
+		if sequence != f.expected {
+			f.sub.s.cfg.Logger.Warn("bus.gap", "group", f.sub.s.cfg.Group, "expected", f.expected, "got", sequence)
+			f.loseLocked()
+			return false
 		}
 		f.expected++
 	}
-	if h, ok := f.held[seq]; ok {
-		h.msg, h.heard = msg, time.Now()
-		return nil
+	if before, ok := f.held[h.seq]; ok {
+		before.msg, before.heard = h.msg, h.heard
+		return false
 	}
-	if f.ordered && seq <= f.last {
-		_ = msg.Ack()
-		return nil
+	if f.ordered && h.seq <= f.last {
+		_ = h.msg.Ack()
+		return false
 	}
-	f.last = max(f.last, seq)
-	h := &held{feed: f, seq: seq, size: size, msg: msg, heard: time.Now()}
-	if f.sub.s.cfg.Key != nil {
-		header := msg.Headers()
-		probe := &message.Message{UUID: header.Get(jetstream.MsgIDHeader), Payload: msg.Data(), Metadata: make(message.Metadata, len(header))}
-		for k, v := range header {
-			if len(v) > 0 {
-				probe.Metadata[k] = v[0]
-			}
-		}
-		h.key = f.sub.s.cfg.Key(msg.Subject(), probe)
-	}
-	f.held[seq] = h
-	return h
+	f.last = max(f.last, h.seq)
+	f.held[h.seq] = h
+	return true
+}
+
+// loseLocked ignores what the present consumer still says and asks for another.
+func (f *feed) loseLocked() {
+	f.epoch++
+	go f.lost()
 }
 
 // settle acknowledges a message that was handled. Plain acknowledgements: an acknowledgement that gets lost costs a
@@ -218,9 +200,23 @@ func (f *feed) extend(until int64) bool {
 			return false
 		}
 		if f.deadline.CompareAndSwap(deadline, max(deadline, until)) {
-			return true
+			f.guard.Reset(time.Duration(max(deadline, until) - monotonic()))
+			return f.valid()
 		}
 	}
+}
+
+// left is how long the lease lasts yet.
+func (f *feed) left() time.Duration { return time.Duration(f.deadline.Load() - monotonic()) }
+
+// expire cancels what runs when the lease is over.
+func (f *feed) expire() {
+	if left := f.left(); left > 0 {
+		f.guard.Reset(left)
+		return
+	}
+	f.cancel(ErrLeaseLost)
+	f.sub.bytes.wake()
 }
 
 // heartbeat tells the server about messages that are held for long.
@@ -248,31 +244,51 @@ func (f *feed) heartbeat() {
 	}
 }
 
+// consumeError reacts to what the server, or the client, says of the consumer. A consumer that is gone is made again, and
+// so is one that does not answer (JetStream was not up yet, or the consumer was deleted while we were cut off): the client
+// would ask again only after it has missed several heartbeats, or never.
 func (f *feed) consumeError(epoch int, err error) {
-	if errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) {
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrBadRequest),
+		errors.Is(err, nats.ErrNoResponders):
 		f.mu.Lock()
-		current := epoch == f.epoch
-		f.mu.Unlock()
-		if current && f.lost != nil {
-			go f.lost()
+		defer f.mu.Unlock()
+		if epoch == f.epoch && f.handsOut() {
+			f.sub.s.cfg.Logger.Info("bus.consumer_lost", "error", err, "group", f.sub.s.cfg.Group)
+			f.loseLocked()
 		}
-		return
+	default:
+		f.sub.s.cfg.Logger.Debug("bus.consume", "error", err, "group", f.sub.s.cfg.Group)
 	}
-	f.sub.s.cfg.Logger.Debug("bus.consume", "error", err, "group", f.sub.s.cfg.Group)
 }
 
 // beginDrain stops the flow: nothing more comes in, nothing more is handed out, waits for another attempt end.
 func (f *feed) beginDrain() {
 	f.once.Do(func() {
-		close(f.draining)
-		f.sub.bytes.wake()
 		f.mu.Lock()
+		close(f.draining)
 		consume := f.consume
 		f.mu.Unlock()
-		if consume != nil {
-			consume.Stop()
+		f.sub.bytes.wake()
+		switch {
+		case consume == nil:
+		case f.ordered:
+			consume.Stop() // the next owner begins at the floor
+		default:
+			f.hangUp(consume)
 		}
 	})
+}
+
+// hangUp lets a shared consumer bring what is on its way to us, to give it back: others would wait for AckWait otherwise.
+func (f *feed) hangUp(consume jetstream.ConsumeContext) {
+	consume.Drain()
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-consume.Closed():
+	case <-timer.C: // no connection
+	}
 }
 
 // drain lets what runs finish for a while and then cancels it. When it returns nothing of the feed runs.
@@ -288,6 +304,7 @@ func (f *feed) drain(timeout time.Duration) {
 		f.cancel(ErrDrainTimeout)
 		<-done
 	}
+	f.guard.Stop()
 	f.cancel(ErrClosed)
 	f.beats.Wait()
 }

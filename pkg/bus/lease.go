@@ -14,8 +14,12 @@ import (
 type lease struct {
 	// Member holds it; empty when it was given back.
 	Member string `json:"member"`
+	// Incarnation tells one run of a member from another.
+	Incarnation string `json:"incarnation,omitempty"`
 	// Generation names the consumer. 0 in a lease's first revision, whose own number it is then.
 	Generation uint64 `json:"generation,omitempty"`
+	// Previous is the generation before, until its consumer is known to be deleted.
+	Previous uint64 `json:"previous,omitempty"`
 	// Floor is the stream sequence up to which everything is settled.
 	Floor uint64 `json:"floor"`
 	// Stream is when the stream was made: a floor means nothing in another stream of the same name.
@@ -58,28 +62,43 @@ func (o *owner) consumerName(partition int, generation uint64) string {
 // take makes us the owner of a partition whose lease is free or over: it writes the lease, cuts the old owner off and
 // makes the new generation's consumer.
 func (o *owner) take(ctx context.Context, partition int, old lease) (lease, jetstream.Consumer, error) {
-	next := lease{Member: o.cfg.Member, Floor: old.Floor, Stream: o.streamCreated, On: o.stream, Filter: o.cfg.Filter(partition)}
-	if !old.Stream.Equal(o.streamCreated) {
-		next.Floor = 0
+	next := lease{
+		Member: o.cfg.Member, Incarnation: o.incarnation, Previous: old.Generation, Stream: o.streamCreated, On: o.stream, Filter: o.cfg.Filter(partition),
 	}
-	before := ""
+	if old.Stream.Equal(o.streamCreated) {
+		next.Floor = old.Floor
+	}
 	if old.revision != 0 {
-		before = o.consumerName(partition, old.Generation)
-		next.Floor = max(next.Floor, o.ackFloor(ctx, before))
+		next.Floor = max(next.Floor, o.ackFloor(ctx, partition, old.Generation))
 	}
 	if err := o.write(ctx, partition, &next, old.revision); err != nil {
 		return next, nil, err
 	}
 	next.Generation = next.revision
-	if before != "" {
+	if old.revision != 0 {
 		// What the old owner acknowledged in the meantime need not come again.
-		next.Floor = max(next.Floor, o.ackFloor(ctx, before))
-		if err := o.js.DeleteConsumer(ctx, o.stream, before); err != nil && !notFound(err) {
-			return next, nil, fmt.Errorf("delete consumer %s: %w", before, err)
+		next.Floor = max(next.Floor, o.ackFloor(ctx, partition, old.Generation))
+		if err := o.dropConsumers(ctx, partition, old.Generation, old.Previous); err != nil {
+			return next, nil, err
 		}
 	}
+	next.Previous = 0 // the next renewal tells
 	consumer, err := o.makeConsumer(ctx, partition, next)
 	return next, consumer, err
+}
+
+// dropConsumers deletes the consumers of generations that are over.
+func (o *owner) dropConsumers(ctx context.Context, partition int, generations ...uint64) error {
+	for _, g := range generations {
+		if g == 0 {
+			continue
+		}
+		name := o.consumerName(partition, g)
+		if err := o.js.DeleteConsumer(ctx, o.stream, name); err != nil && !notFound(err) {
+			return fmt.Errorf("delete consumer %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // makeConsumer makes a generation's consumer, from the floor on.
@@ -97,16 +116,17 @@ func (o *owner) makeConsumer(ctx context.Context, partition int, l lease) (jetst
 
 // ackFloor is the floor of a consumer, 0 if it is gone. Any other failure is 0 too: the lease has a floor of its own, and
 // a lower one repeats more and loses nothing.
-func (o *owner) ackFloor(ctx context.Context, name string) uint64 {
-	consumer, err := o.js.Consumer(ctx, o.stream, name)
+func (o *owner) ackFloor(ctx context.Context, partition int, generation uint64) uint64 {
+	consumer, err := o.js.Consumer(ctx, o.stream, o.consumerName(partition, generation))
 	if err != nil {
 		return 0
 	}
 	return consumer.CachedInfo().AckFloor.Stream
 }
 
-// write stores a lease by compare-and-set and learns its revision. A write whose answer was lost may have been stored: it
-// is recognised by what is there now.
+// write stores a lease by compare-and-set and learns its revision. A write whose answer was lost may have been stored all
+// the same: what is there now is then this very lease, or another one that this run of ours wrote, which nobody else has
+// touched since.
 func (o *owner) write(ctx context.Context, partition int, l *lease, revision uint64) error {
 	key := o.leaseKey(partition)
 	var err error
@@ -125,13 +145,11 @@ func (o *owner) write(ctx context.Context, partition int, l *lease, revision uin
 	if gerr != nil || entry.Revision <= revision {
 		return err
 	}
-	there := parseLease(entry)
-	switch {
-	case string(entry.Value) == string(l.encode()) && l.Member == o.cfg.Member:
+	if string(entry.Value) == string(l.encode()) {
 		l.revision = entry.Revision
 		return nil
-	case there.Member == o.cfg.Member && l.Generation != 0 && there.Generation == l.Generation:
-		// An earlier renewal of ours that we took for failed.
+	}
+	if there := parseLease(entry); there.Member == o.cfg.Member && there.Incarnation == o.incarnation {
 		l.revision, err = o.cfg.Bucket.Update(ctx, key, l.encode(), entry.Revision)
 	}
 	return err

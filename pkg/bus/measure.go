@@ -23,18 +23,16 @@ func newHandlerMetrics(r prometheus.Registerer) *handlerMetrics {
 	}
 }
 
-// Measure observes how long each message took and how it ended.
-func Measure(metrics *handlerMetrics) message.HandlerMiddleware {
-	return func(h message.HandlerFunc) message.HandlerFunc {
-		return func(m *message.Message) ([]*message.Message, error) {
-			begin := time.Now()
-			produced, err := h(m)
-			outcome := "done"
-			if err != nil {
-				outcome = "returned"
-			}
-			metrics.duration.WithLabelValues(handlerName(m.Context()), outcome).Observe(time.Since(begin).Seconds())
-			return produced, err
+// middleware observes how long each message took and how it ended.
+func (metrics *handlerMetrics) middleware(h message.HandlerFunc) message.HandlerFunc {
+	return func(m *message.Message) ([]*message.Message, error) {
+		begin := time.Now()
+		produced, err := h(m)
+		outcome := "done"
+		if err != nil {
+			outcome = "returned"
 		}
+		metrics.duration.WithLabelValues(handlerName(m.Context()), outcome).Observe(time.Since(begin).Seconds())
+		return produced, err
 	}
 }

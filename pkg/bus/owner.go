@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sort"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 )
 
 // owner is one member's side of an ownership: it watches the members and the leases, takes what it should have and gives
@@ -25,13 +25,18 @@ type owner struct {
 	streamCreated time.Time
 	incarnation   string
 
+	// ctx is that of all that is begun; it ends a moment after a stop has begun.
 	ctx    context.Context
 	cancel context.CancelFunc
 	wake   chan struct{}
+	left   chan struct{} // closed when the loop has ended: nothing is ours any more
 	wg     sync.WaitGroup
 
+	announcing sync.Mutex
+
 	mu      sync.Mutex
-	synced  bool
+	synced  bool // what others wrote has been read
+	leaving bool
 	members map[string]sighting
 	leases  map[int]leaseSighting
 	mine    map[int]*partition
@@ -58,14 +63,15 @@ func (sub *subscription) startOwned(ctx context.Context) error {
 	}
 	o := &owner{
 		sub: sub, cfg: cfg, group: sub.s.cfg.Group, stream: sub.stream, js: sub.s.conn.js, log: sub.s.cfg.Logger.With("group", sub.s.cfg.Group, "member", cfg.Member),
-		streamCreated: stream.CachedInfo().Created, incarnation: strconv.FormatInt(time.Now().UnixNano(), 36), wake: make(chan struct{}, 1),
+		streamCreated: stream.CachedInfo().Created, incarnation: strings.ToLower(nuid.Next()), wake: make(chan struct{}, 1), left: make(chan struct{}),
 		members: map[string]sighting{}, leases: map[int]leaseSighting{}, mine: map[int]*partition{},
 	}
 	o.ctx, o.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	sub.owner = o
 	if err := o.announce(ctx); err != nil {
+		o.cancel()
 		return err
 	}
+	sub.owner = o
 	o.wg.Go(o.watch)
 	o.wg.Go(o.loop)
 	return nil
@@ -75,9 +81,15 @@ func (o *owner) memberKey() string { return o.group + ".member." + o.cfg.Member 
 
 // announce says that we live. What it writes changes every time, so that others see it change.
 func (o *owner) announce(ctx context.Context) error {
+	o.announcing.Lock()
+	defer o.announcing.Unlock()
 	o.mu.Lock()
 	o.beat = time.Now()
+	leaving := o.leaving
 	o.mu.Unlock()
+	if leaving {
+		return nil
+	}
 	value := o.incarnation + "." + strconv.FormatInt(monotonic(), 36)
 	if _, err := o.cfg.Bucket.Put(ctx, o.memberKey(), []byte(value)); err != nil {
 		return fmt.Errorf("announce member %s: %w", o.cfg.Member, err)
@@ -142,10 +154,9 @@ func (o *owner) loop() {
 	defer ticker.Stop()
 	offReconnect := o.sub.s.conn.onReconnect(o.reconnected)
 	defer offReconnect()
-	for {
+	defer close(o.left)
+	for !o.done() {
 		select {
-		case <-o.ctx.Done():
-			return
 		case <-ticker.C:
 		case <-o.wake:
 		}
@@ -153,14 +164,21 @@ func (o *owner) loop() {
 	}
 }
 
+// done says whether we are leaving and nothing is ours any more.
+func (o *owner) done() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.leaving && len(o.mine) == 0
+}
+
 // step announces us, and compares what each partition's owner is with what it should be.
 func (o *owner) step() {
 	o.mu.Lock()
-	due := time.Since(o.beat) >= o.cfg.TTL/3
+	leaving, synced := o.leaving, o.synced
+	due := !leaving && time.Since(o.beat) >= o.cfg.TTL/3
 	if due {
 		o.beat = time.Now()
 	}
-	synced := o.synced
 	o.mu.Unlock()
 	if due {
 		o.wg.Go(func() {
@@ -174,7 +192,10 @@ func (o *owner) step() {
 	if !synced {
 		return
 	}
-	wanted := assign(o.cfg.Partitions, o.alive())
+	wanted := make([]string, o.cfg.Partitions) // nobody's, when we leave
+	if !leaving {
+		wanted = assign(o.cfg.Partitions, o.alive())
+	}
 	for p := range o.cfg.Partitions {
 		o.consider(p, wanted[p])
 	}
@@ -226,16 +247,16 @@ func (o *owner) alive() []string {
 }
 
 // reconnected: what the server sent into the broken connection is lost to us and would come again only after AckWait,
-// behind newer messages. A new generation brings it at once and in order. Others' silence during the break says nothing.
-func (o *owner) reconnected() {
+// behind newer messages. A new generation brings it at once and in order. That others were silent while we could not hear
+// them says nothing; that they had been silent for long before still does.
+func (o *owner) reconnected(outage time.Duration) {
 	o.mu.Lock()
-	now := time.Now()
 	for name, seen := range o.members {
-		seen.at = now
+		seen.at = seen.at.Add(outage)
 		o.members[name] = seen
 	}
 	for p, seen := range o.leases {
-		seen.at = now
+		seen.at = seen.at.Add(outage)
 		o.leases[p] = seen
 	}
 	mine := make([]*partition, 0, len(o.mine))
@@ -263,18 +284,22 @@ func (o *owner) owned() []int {
 
 // stop leaves the group: the others see it at once, and get each partition as soon as what runs in it has ended.
 func (o *owner) stop() {
-	o.cancel()
-	o.wg.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), o.sub.s.cfg.CloseTimeout+2*time.Second)
+	o.mu.Lock()
+	o.leaving = true
+	o.mu.Unlock()
+	o.nudge()
+	// After what is being announced, or we would live on for the others.
+	o.announcing.Lock()
+	defer o.announcing.Unlock()
+	// What was begun may end: a lease that was just being taken would have to run out otherwise.
+	late := time.AfterFunc(releaseTimeout, o.cancel)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), releaseTimeout)
 	defer cancel()
-	if err := o.cfg.Bucket.Delete(ctx, o.memberKey()); err != nil && !errors.Is(err, ErrKeyNotFound) {
+	if err := o.cfg.Bucket.Delete(ctx, o.memberKey()); err != nil {
 		o.log.Warn("ownership.leave", "error", err)
 	}
-	var wg sync.WaitGroup
-	o.mu.Lock()
-	for _, p := range o.mine {
-		wg.Go(func() { o.release(ctx, p) })
-	}
-	o.mu.Unlock()
-	wg.Wait()
+	<-o.left
+	late.Stop()
+	o.cancel()
+	o.wg.Wait()
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // partition is one that we own or are about to.
@@ -25,6 +23,9 @@ func (p *partition) due() bool {
 	return p.restart || time.Since(p.renewed) >= p.ttl/3
 }
 
+// releaseTimeout bounds giving a lease back: a server that is away must not hold up a stop.
+const releaseTimeout = 2 * time.Second
+
 // safety is the part of TTL after which an owner counts its own lease as over: earlier than anyone else may.
 const safety = 0.8
 
@@ -37,18 +38,23 @@ func (o *owner) until(asked int64) int64 {
 func (o *owner) acquire(p *partition, old lease) {
 	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.TTL)
 	defer cancel()
-	asked := monotonic()
+	asked, now := monotonic(), time.Now()
 	l, consumer, err := o.take(ctx, p.number, old)
 	var f *feed
 	if err == nil {
 		f = o.newOwnedFeed(p, l)
-		f.extend(o.until(asked))
-		if err = f.start(consumer); err != nil {
+		if !f.extend(o.until(asked)) {
+			err = ErrLeaseLost // taking it took too long
+		} else {
+			err = f.start(consumer)
+		}
+		if err != nil {
 			f.abort()
 		}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	defer o.nudge()
 	if err != nil {
 		delete(o.mine, p.number)
 		if o.ctx.Err() == nil && !errors.Is(err, ErrWrongRevision) {
@@ -56,7 +62,7 @@ func (o *owner) acquire(p *partition, old lease) {
 		}
 		return
 	}
-	p.feed, p.lease, p.ttl, p.busy = f, l, o.cfg.TTL, false
+	p.feed, p.lease, p.ttl, p.renewed, p.busy = f, l, o.cfg.TTL, now, false
 	o.sub.s.metrics.owned.Inc()
 	o.log.Info("ownership.acquired", "partition", p.number, "generation", l.Generation, "floor", l.Floor, "from", old.Member)
 }
@@ -71,24 +77,16 @@ func (o *owner) newOwnedFeed(p *partition, l lease) *feed {
 // renew writes the lease again, with the floor. A lease that another wrote is lost; one that cannot be reached is tried
 // again until our own clock says that it is over.
 func (o *owner) renew(p *partition) {
-	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.TTL/3)
+	ctx, cancel := context.WithTimeout(o.ctx, min(o.cfg.TTL/3, p.feed.left()))
 	defer cancel()
 	o.mu.Lock()
 	again := p.restart
 	p.restart = false
 	o.mu.Unlock()
 
-	asked := monotonic()
-	next := p.lease
-	next.Floor = p.feed.floor()
-	err := o.write(ctx, p.number, &next, p.lease.revision)
-	if err == nil {
-		p.lease, p.renewed = next, time.Now()
-		if !p.feed.extend(o.until(asked)) {
-			err = ErrLeaseLost
-		} else if again {
-			err = o.regenerate(ctx, p)
-		}
+	err := o.rewrite(ctx, p)
+	if err == nil && again {
+		err = o.regenerate(ctx, p)
 	}
 	switch {
 	case err == nil:
@@ -99,35 +97,49 @@ func (o *owner) renew(p *partition) {
 		o.log.Warn("ownership.renew", "partition", p.number, "error", err)
 	}
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	p.busy = false
+	if err == nil && (p.restart || o.leaving) {
+		o.nudge() // there is something to be done at once; after an error, at the next tick
+	}
 	p.restart = p.restart || again && err != nil
-	o.mu.Unlock()
 }
 
-// regenerate replaces the consumer of a partition that stays ours: something was lost between the server and us, and a
-// consumer from the floor on brings it at once and in order.
-func (o *owner) regenerate(ctx context.Context, p *partition) error {
-	before := o.consumerName(p.number, p.lease.Generation)
+// rewrite writes the lease of a partition that is ours and moves its end.
+func (o *owner) rewrite(ctx context.Context, p *partition) error {
+	asked, now := monotonic(), time.Now()
 	next := p.lease
-	next.Generation = p.lease.revision
-	if next.Generation == p.lease.Generation {
-		return nil // made just now
-	}
-	p.feed.mute()
-	if err := o.js.DeleteConsumer(ctx, o.stream, before); err != nil && !notFound(err) {
-		return err
-	}
-	consumer, err := o.makeConsumer(ctx, p.number, next)
-	if errors.Is(err, jetstream.ErrConsumerExists) {
-		consumer, err = o.js.Consumer(ctx, o.stream, o.consumerName(p.number, next.Generation))
-	}
-	if err != nil {
-		return err
-	}
+	next.Floor = p.feed.floor()
 	if err := o.write(ctx, p.number, &next, p.lease.revision); err != nil {
 		return err
 	}
+	p.lease, p.renewed = next, now
+	if !p.feed.extend(o.until(asked)) {
+		return ErrLeaseLost
+	}
+	return nil
+}
+
+// regenerate replaces the consumer of a partition that stays ours: something was lost between the server and us, and a
+// consumer from the floor on brings it at once and in order. The lease is written first, so that whoever comes after us,
+// if we end in between, finds the names of both consumers in it.
+func (o *owner) regenerate(ctx context.Context, p *partition) error {
+	p.feed.mute()
+	next := p.lease
+	next.Generation, next.Previous, next.Floor = p.lease.revision, p.lease.Generation, p.feed.floor()
+	if err := o.write(ctx, p.number, &next, p.lease.revision); err != nil {
+		return err
+	}
+	older := p.lease.Previous
 	p.lease = next
+	if err := o.dropConsumers(ctx, p.number, next.Previous, older); err != nil {
+		return err
+	}
+	p.lease.Previous = 0 // the next renewal tells
+	consumer, err := o.makeConsumer(ctx, p.number, next)
+	if err != nil {
+		return err
+	}
 	o.sub.s.metrics.regenerated.Inc()
 	return p.feed.start(consumer)
 }
@@ -166,9 +178,6 @@ func (o *owner) handOver(p *partition) {
 
 // release drains a partition, with its lease kept alive meanwhile, and gives the lease back with the floor.
 func (o *owner) release(ctx context.Context, p *partition) {
-	if p.feed == nil {
-		return
-	}
 	drained := make(chan struct{})
 	go func() { p.feed.drain(o.sub.s.cfg.CloseTimeout); close(drained) }()
 	keep := time.NewTicker(o.cfg.TTL / 3)
@@ -178,26 +187,24 @@ func (o *owner) release(ctx context.Context, p *partition) {
 		case <-drained:
 			waiting = false
 		case <-keep.C:
-			asked := monotonic()
-			next := p.lease
-			next.Floor = p.feed.floor()
-			if err := o.write(ctx, p.number, &next, p.lease.revision); err == nil {
-				p.lease = next
-				p.feed.extend(o.until(asked))
-			} else if errors.Is(err, ErrWrongRevision) {
+			try, cancel := context.WithTimeout(ctx, o.cfg.TTL/3)
+			if err := o.rewrite(try, p); errors.Is(err, ErrWrongRevision) || errors.Is(err, ErrLeaseLost) {
 				p.feed.abort()
 			}
+			cancel()
 		}
 	}
-	name := o.consumerName(p.number, p.lease.Generation)
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
 	free := p.lease
 	free.Member, free.Floor = "", p.feed.floor()
-	if err := o.write(ctx, p.number, &free, p.lease.revision); err != nil {
+	err := o.write(ctx, p.number, &free, p.lease.revision)
+	if err == nil {
+		err = o.dropConsumers(ctx, p.number, free.Generation, free.Previous)
+	}
+	if err != nil {
 		o.log.Warn("ownership.release", "partition", p.number, "error", err)
 		return
-	}
-	if err := o.js.DeleteConsumer(ctx, o.stream, name); err != nil && !notFound(err) {
-		o.log.Warn("ownership.release", "partition", p.number, "error", err)
 	}
 	o.log.Info("ownership.released", "partition", p.number, "floor", free.Floor)
 }

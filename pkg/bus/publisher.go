@@ -12,6 +12,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
 )
 
 // PublisherConfig says how to publish.
@@ -22,7 +23,8 @@ type PublisherConfig struct {
 	// MaxPending is how many messages of this publisher may await their acknowledgement; callers beyond it wait their turn.
 	// Default 4000.
 	MaxPending int
-	// TryTimeout is how long one flight may take before the slice is sent again with the same ids. Default 2 s.
+	// TryTimeout is how long one flight may take, after it got its place in the window, before the slice is sent again with
+	// the same ids. Default 2 s.
 	TryTimeout time.Duration
 }
 
@@ -42,7 +44,7 @@ func (c *PublisherConfig) setDefaults() {
 type Publisher struct {
 	conn   *Conn
 	cfg    PublisherConfig
-	window chan struct{}
+	window *semaphore.Weighted
 
 	mu     sync.Mutex
 	closed bool
@@ -52,7 +54,7 @@ type Publisher struct {
 // NewPublisher makes a publisher on a connection, which stays the caller's.
 func NewPublisher(conn *Conn, cfg PublisherConfig) *Publisher {
 	cfg.setDefaults()
-	return &Publisher{conn: conn, cfg: cfg, window: make(chan struct{}, cfg.MaxPending)}
+	return &Publisher{conn: conn, cfg: cfg, window: semaphore.NewWeighted(int64(cfg.MaxPending))}
 }
 
 // Addressed is a message and the subject that it goes to.
@@ -75,16 +77,16 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 }
 
 // PublishAll publishes the messages in one flight, in their order, and returns when JetStream has acknowledged all of them.
-// When one was not acknowledged the whole slice is sent again, with the same ids, until the deadline; then the error is
-// [ErrUnavailable], and some of them may be stored. A subject that no stream takes is [ErrNoStream].
+//
+// When one was not acknowledged the whole slice is sent again, with the same ids, until the deadline: those that were
+// stored are not stored twice, but one that the server refused the first time comes to stand behind those that it took.
+// At the deadline the error is [ErrUnavailable], and some of them may be stored; it is [ErrNoStream] as well when no
+// stream took the subject until then. What the server will never take is [ErrRefused], at once.
 func (p *Publisher) PublishAll(ctx context.Context, out ...Addressed) error {
 	if err := p.enter(); err != nil {
 		return err
 	}
 	defer p.calls.Done()
-	if err := context.Cause(ctx); err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
 	msgs := make([]*nats.Msg, len(out))
 	for i, a := range out {
 		m, err := encode(a)
@@ -96,31 +98,31 @@ func (p *Publisher) PublishAll(ctx context.Context, out ...Addressed) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.AckTimeout)
 	defer cancel()
 
-	delays := backoff.NewExponentialBackOff()
-	delays.InitialInterval, delays.MaxInterval = 50*time.Millisecond, time.Second
+	var delays *backoff.ExponentialBackOff
 	for {
 		err := p.flight(ctx, msgs)
-		if err == nil || errors.Is(err, ErrNoStream) || !retryable(err) {
+		switch {
+		case err == nil || !retryable(err):
 			return err
+		case delays == nil:
+			delays = backoff.NewExponentialBackOff()
+			delays.InitialInterval, delays.MaxInterval = 50*time.Millisecond, time.Second
 		}
+		timer := time.NewTimer(delays.NextBackOff())
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
-		case <-time.After(delays.NextBackOff()):
+		case <-timer.C:
 		}
 	}
 }
 
-// flight sends the messages without waiting in between and joins their acknowledgements.
+// flight sends the messages without waiting in between and joins their acknowledgements. More than half of the window
+// goes in several runs, so that large slices let others through.
 func (p *Publisher) flight(ctx context.Context, msgs []*nats.Msg) error {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.TryTimeout)
-	defer cancel()
-	if len(msgs) == 1 {
-		return p.single(ctx, msgs[0])
-	}
-	// A slice larger than the window goes in runs of half of it, so that two large slices cannot starve each other.
-	for run := max(1, cap(p.window)/2); len(msgs) > 0; {
-		n := min(run, len(msgs))
+	for most := max(1, p.cfg.MaxPending/2); len(msgs) > 0; {
+		n := min(most, len(msgs))
 		if err := p.run(ctx, msgs[:n]); err != nil {
 			return err
 		}
@@ -129,98 +131,85 @@ func (p *Publisher) flight(ctx context.Context, msgs []*nats.Msg) error {
 	return nil
 }
 
-func (p *Publisher) single(ctx context.Context, m *nats.Msg) error {
-	if err := p.acquire(ctx); err != nil {
-		return err
-	}
-	defer p.release(1)
-	future, err := p.conn.js.PublishMsgAsync(m)
-	if err != nil {
-		return fmt.Errorf("publish to %s: %w", m.Subject, err)
-	}
-	return await(ctx, future)
-}
-
+// run sends one part of a flight. It takes its place in the window as a whole: callers that each held a piece would wait
+// for each other for ever.
 func (p *Publisher) run(ctx context.Context, msgs []*nats.Msg) error {
+	n := int64(len(msgs))
+	if err := p.window.Acquire(ctx, n); err != nil {
+		return fmt.Errorf("wait to publish %d message(s), with %d on their way at most: %w", n, p.cfg.MaxPending, context.Cause(ctx))
+	}
+	defer p.window.Release(n)
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.TryTimeout)
+	defer cancel()
 	futures := make([]jetstream.PubAckFuture, 0, len(msgs))
-	defer func() { p.release(len(futures)) }()
 	var first error
 	for _, m := range msgs {
-		if first = p.acquire(ctx); first != nil {
-			break
-		}
 		future, err := p.conn.js.PublishMsgAsync(m)
 		if err != nil {
-			p.release(1)
-			first = fmt.Errorf("publish to %s: %w", m.Subject, err)
+			first = publishError(m.Subject, err)
 			break
 		}
 		futures = append(futures, future)
 	}
-	for _, f := range futures {
-		if err := await(ctx, f); err != nil && first == nil {
+	for i, f := range futures {
+		if err := await(ctx, f, msgs[i].Subject); err != nil && first == nil {
 			first = err
 		}
 	}
 	return first
 }
 
-func (p *Publisher) acquire(ctx context.Context) error {
-	select {
-	case p.window <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case p.window <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %d messages are waiting for their acknowledgement", ErrUnavailable, cap(p.window))
-	}
-}
-
-func (p *Publisher) release(n int) {
-	for range n {
-		<-p.window
-	}
-}
-
-func await(ctx context.Context, f jetstream.PubAckFuture) error {
+func await(ctx context.Context, f jetstream.PubAckFuture, subject string) error {
 	select {
 	case <-f.Ok():
 		return nil
 	case err := <-f.Err():
-		if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
-			return fmt.Errorf("publish to %s: %w", f.Msg().Subject, ErrNoStream)
-		}
-		return fmt.Errorf("publish to %s: %w", f.Msg().Subject, err)
+		return publishError(subject, err)
 	case <-ctx.Done():
-		return fmt.Errorf("publish to %s: %w", f.Msg().Subject, context.Cause(ctx))
+		return fmt.Errorf("publish to %s: %w", subject, context.Cause(ctx))
 	}
 }
 
-// retryable says whether sending again can help: not when the server has refused the message for what it is.
-func retryable(err error) bool {
+// publishError gives an error of one publish its sentinel, if it has one.
+func publishError(subject string, err error) error {
 	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		return api.Code >= 500
+	switch {
+	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("publish to %s: %w", subject, ErrNoStream)
+	case errors.Is(err, nats.ErrConnectionClosed):
+		return fmt.Errorf("publish to %s: %w: %w", subject, ErrClosed, err)
+	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrBadSubject), errors.As(err, &api) && !overloaded(api):
+		return fmt.Errorf("publish to %s: %w: %w", subject, ErrRefused, err)
+	default:
+		return fmt.Errorf("publish to %s: %w", subject, err)
 	}
-	return !errors.Is(err, context.Canceled) && !errors.Is(err, nats.ErrMaxPayload) && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, ErrLeaseLost)
+}
+
+// retryable says whether sending again can help.
+func retryable(err error) bool {
+	return !errors.Is(err, ErrRefused) && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrClosed) &&
+		!errors.Is(err, ErrLeaseLost) && !errors.Is(err, ErrDrainTimeout)
 }
 
 // encode turns a message into NATS's: the UUID is its id, the metadata are its headers.
 func encode(a Addressed) (*nats.Msg, error) {
 	if a.Message.UUID == "" {
-		return nil, fmt.Errorf("publish to %s: the message has no UUID, expected one to deduplicate by", a.Subject)
+		return nil, fmt.Errorf("publish to %s: %w: no UUID, expected one to deduplicate by", a.Subject, ErrRefused)
 	}
 	if a.Subject == "" || strings.ContainsAny(a.Subject, " \t\r\n*>") {
-		return nil, fmt.Errorf("publish message %s: subject %q, expected one without spaces and wildcards", a.Message.UUID, a.Subject)
+		return nil, fmt.Errorf("publish message %s: %w: subject %q, expected one without spaces and wildcards", a.Message.UUID, ErrRefused, a.Subject)
 	}
 	header := make(nats.Header, len(a.Message.Metadata)+1)
-	for k, v := range a.Message.Metadata {
-		header[k] = []string{v}
+	// One array for the values, and not one for each.
+	values := make([]string, 0, len(a.Message.Metadata)+1)
+	set := func(k, v string) {
+		values = append(values, v)
+		header[k] = values[len(values)-1 : len(values) : len(values)]
 	}
-	header[jetstream.MsgIDHeader] = []string{a.Message.UUID}
+	for k, v := range a.Message.Metadata {
+		set(k, v)
+	}
+	set(jetstream.MsgIDHeader, a.Message.UUID)
 	return &nats.Msg{Subject: a.Subject, Data: a.Message.Payload, Header: header}, nil
 }
 

@@ -43,47 +43,63 @@ func (e *GivenUpError) Error() string {
 
 func (e *GivenUpError) Unwrap() error { return e.Err }
 
-// Retry tries again inside the handler's call, so that the message keeps its lane and later ones of its lane wait, while
-// the subscriber keeps it alive on the server. It ends with success, with a [GivenUpError], or, when the subscriber drains,
-// without a verdict: the message comes again.
-func Retry(cfg RetryConfig, log *slog.Logger, metrics *handlerMetrics) message.HandlerMiddleware {
-	cfg.setDefaults()
-	return func(h message.HandlerFunc) message.HandlerFunc {
-		return func(m *message.Message) ([]*message.Message, error) {
-			ctx := m.Context()
-			produced, err := h(m)
-			if err == nil {
-				return produced, nil
-			}
-			delays := backoff.NewExponentialBackOff()
-			delays.InitialInterval, delays.MaxInterval, delays.Multiplier = cfg.MinDelay, cfg.MaxDelay, 2
-			for attempt := 1; ; {
-				if ctx.Err() != nil {
-					return nil, fmt.Errorf("%w: %w", errStopping, err)
-				}
-				class, at := Classify(err)
-				if class == Poison || class == Transient && attempt >= cfg.MaxAttempts {
-					return nil, &GivenUpError{Attempts: attempt, Class: class, Err: err}
-				}
-				delay := delays.NextBackOff()
-				if class == Deferred && !at.IsZero() {
-					delay = max(time.Until(at), 0)
-				}
-				metrics.retries.WithLabelValues(handlerName(ctx), class.String()).Inc()
-				log.Warn("handler.retry", "handler", handlerName(ctx), "message_id", m.UUID, "attempt", attempt, "class", class.String(), "delay_ms", delay.Milliseconds(), "error", err)
-				if !wait(ctx, delay) {
-					return nil, fmt.Errorf("%w: %w", errStopping, err)
-				}
-				if class == Transient {
-					attempt++
-				}
-				if produced, err = h(m); err == nil {
-					return produced, nil
-				}
-			}
+// retrier tries again inside the handler's call, so that the message keeps its lane and later ones of its lane wait, while
+// the subscriber keeps it alive on the server. It ends with success, with a [GivenUpError], or, when the subscriber drains
+// or the partition is lost, without a verdict: the message comes again.
+type retrier struct {
+	cfg     RetryConfig
+	log     *slog.Logger
+	metrics *handlerMetrics
+}
+
+func (r *retrier) middleware(h message.HandlerFunc) message.HandlerFunc {
+	return func(m *message.Message) ([]*message.Message, error) {
+		produced, err := h(m)
+		if err == nil {
+			return produced, nil
+		}
+		return r.again(h, m, err)
+	}
+}
+
+func (r *retrier) again(h message.HandlerFunc, m *message.Message, err error) ([]*message.Message, error) {
+	ctx := m.Context()
+	delays := backoff.NewExponentialBackOff()
+	delays.InitialInterval, delays.MaxInterval, delays.Multiplier = r.cfg.MinDelay, r.cfg.MaxDelay, 2
+	attempt := 1
+	for try := 1; ; try++ {
+		if ctx.Err() != nil || Owned(ctx) != nil {
+			return nil, fmt.Errorf("%w: %w", errStopping, err)
+		}
+		class, at := Classify(err)
+		if class == Poison || class == Transient && attempt >= r.cfg.MaxAttempts {
+			return nil, &GivenUpError{Attempts: attempt, Class: class, Err: err}
+		}
+		var delay time.Duration
+		if class == Deferred && !at.IsZero() {
+			delay = max(time.Until(at), r.cfg.MinDelay) // a time that is past already must not make us spin
+		} else {
+			delay = delays.NextBackOff()
+		}
+		r.metrics.retries.WithLabelValues(handlerName(ctx), class.String()).Inc()
+		if powerOfTwo(try) { // the first, and then ever more rarely: a dependency may be away for hours
+			r.log.Warn("handler.retry", "handler", handlerName(ctx), "message_id", m.UUID, "attempt", attempt, "tries", try,
+				"class", class.String(), "delay_ms", delay.Milliseconds(), "error", err)
+		}
+		if !wait(ctx, delay) {
+			return nil, fmt.Errorf("%w: %w", errStopping, err)
+		}
+		if class == Transient {
+			attempt++
+		}
+		var produced []*message.Message
+		if produced, err = h(m); err == nil {
+			return produced, nil
 		}
 	}
 }
+
+func powerOfTwo(n int) bool { return n&(n-1) == 0 }
 
 // wait pauses for d; false when the subscriber drains or the context ends.
 func wait(ctx context.Context, d time.Duration) bool {

@@ -68,9 +68,9 @@ func NewRouter(cfg RouterConfig) (*message.Router, error) {
 	}
 	metrics := newHandlerMetrics(cfg.Metrics)
 	router.AddMiddleware(
-		Measure(metrics),
-		DeadLetter(cfg.Stage, cfg.DeadLetters, cfg.DeadSubject, cfg.Logger, metrics),
-		Retry(cfg.Retry, cfg.Logger, metrics),
+		metrics.middleware,
+		(&letterbox{stage: cfg.Stage, to: cfg.DeadLetters, subject: cfg.DeadSubject, log: cfg.Logger, metrics: metrics}).middleware,
+		(&retrier{cfg: cfg.Retry, log: cfg.Logger, metrics: metrics}).middleware,
 		Deadline(cfg.HandlerTimeout),
 		Recover,
 	)

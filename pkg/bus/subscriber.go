@@ -31,7 +31,8 @@ type SubscriberConfig struct {
 	// MaxHeld bounds the messages that the server may have handed to one consumer without an acknowledgement: those
 	// running and those queued behind them. Default 4 × MaxInFlight.
 	MaxHeld int
-	// MaxHeldBytes bounds their payloads, over all consumers of the subscriber. Default 64 MiB.
+	// MaxHeldBytes bounds their payloads, over all consumers of the subscriber; beyond it each consumer may have a sixteenth
+	// of it, or two messages of the largest size that the server takes, on its way. Default 64 MiB.
 	MaxHeldBytes int64
 	// AckWait is when the server gives a message of which it heard nothing to another subscriber. Messages that are held
 	// are kept alive, so it is only what a crash costs. Default 10 s.
@@ -135,7 +136,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
 	}
 	s.subs[sub] = struct{}{}
-	context.AfterFunc(ctx, func() { s.end(sub) })
+	sub.detach = context.AfterFunc(ctx, func() { s.end(sub) })
 	return sub.out, nil
 }
 
@@ -143,8 +144,9 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 func (s *Subscriber) end(sub *subscription) {
 	sub.stop()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.subs, sub)
-	s.mu.Unlock()
+	sub.detach()
 }
 
 // Close ends all subscriptions as Subscribe says. It is safe to call more than once.
@@ -174,6 +176,13 @@ func (s *Subscriber) Partitions() []int {
 		}
 	}
 	return nil
+}
+
+// pullBytes bounds what one request to the server brings, so that a consumer whose messages have to wait for room does not
+// pile them up before it. The largest message must fit, or it would never come.
+func (s *Subscriber) pullBytes() int {
+	const headers = 64 << 10
+	return int(max(s.cfg.MaxHeldBytes/16, s.conn.nc.MaxPayload()+headers))
 }
 
 func (s *Subscriber) consumerConfig(name, filter string) jetstream.ConsumerConfig {

@@ -27,15 +27,15 @@ type subscription struct {
 	owner         *owner
 	shared        *feed
 
-	draining chan struct{}
-	once     sync.Once
-	stopped  chan struct{}
+	once    sync.Once
+	stopped chan struct{}
+	detach  func() bool // from the Subscribe call's context
 }
 
 func newSubscription(ctx context.Context, s *Subscriber, topic, stream string) *subscription {
 	sub := &subscription{
 		s: s, topic: topic, stream: stream, out: make(chan *message.Message), bytes: newByteBudget(s.cfg.MaxHeldBytes),
-		base: context.WithoutCancel(ctx), draining: make(chan struct{}), stopped: make(chan struct{}),
+		base: context.WithoutCancel(ctx), stopped: make(chan struct{}),
 	}
 	sub.lanes = newLanes(s.cfg.MaxInFlight, sub.deliver)
 	return sub
@@ -64,7 +64,6 @@ func (sub *subscription) sharedConsumer(ctx context.Context) (jetstream.Consumer
 // rejoin makes the shared consumer again after somebody deleted it; what it had acknowledged comes again.
 func (sub *subscription) rejoin() {
 	delays := backoff.NewExponentialBackOff()
-	sub.shared.mute()
 	for {
 		ctx, cancel := context.WithTimeout(sub.shared.ctx, 5*time.Second)
 		consumer, err := sub.sharedConsumer(ctx)
@@ -81,9 +80,8 @@ func (sub *subscription) rejoin() {
 
 // deliver hands out one message and waits until it is settled. It is what the lanes run.
 func (sub *subscription) deliver(h *held) {
-	defer sub.bytes.release(int64(h.size))
-	delays := backoff.NewExponentialBackOff()
-	delays.InitialInterval, delays.MaxInterval = 10*time.Millisecond, 50*time.Millisecond
+	defer sub.bytes.release(h.size)
+	var delays *backoff.ExponentialBackOff
 	for h.feed.handsOut() {
 		ctx, cancel := context.WithCancel(h.feed.ctx)
 		m := h.message(ctx)
@@ -100,10 +98,13 @@ func (sub *subscription) deliver(h *held) {
 			return
 		}
 		// Refused: once more, in its lane, after a moment.
+		if delays == nil {
+			delays = backoff.NewExponentialBackOff()
+			delays.InitialInterval, delays.MaxInterval = 10*time.Millisecond, 50*time.Millisecond
+		}
 		if !pause(h.feed, delays.NextBackOff()) {
 			return
 		}
-		h.attempts++
 	}
 }
 
@@ -144,7 +145,6 @@ func pause(f *feed, d time.Duration) bool {
 func (sub *subscription) stop() {
 	sub.once.Do(func() {
 		defer close(sub.stopped)
-		close(sub.draining)
 		if sub.owner != nil {
 			sub.owner.stop()
 		}

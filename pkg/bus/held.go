@@ -1,0 +1,59 @@
+package bus
+
+import (
+	"context"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// held is a message that the server has delivered and that is not settled.
+type held struct {
+	feed    *feed
+	key     string
+	subject string
+	seq     uint64 // in the stream
+	size    int64
+	first   *message.Message // of the first attempt, made when its key was asked for
+
+	// Guarded by feed.mu: a redelivery replaces msg, so that the acknowledgement goes to the consumer that lives.
+	msg   jetstream.Msg
+	heard time.Time
+}
+
+// newHeld reads a delivery. The key is asked for here, once.
+func newHeld(f *feed, msg jetstream.Msg, seq uint64) *held {
+	h := &held{feed: f, subject: msg.Subject(), seq: seq, size: int64(len(msg.Data())), first: decode(msg), msg: msg, heard: time.Now()}
+	if key := f.sub.s.cfg.Key; key != nil {
+		h.key = key(h.subject, h.first)
+	}
+	return h
+}
+
+// message makes Watermill's message of it. Each attempt gets a new one, since a message can be settled only once.
+func (h *held) message(ctx context.Context) *message.Message {
+	m := h.first
+	if m == nil {
+		h.feed.mu.Lock()
+		msg := h.msg
+		h.feed.mu.Unlock()
+		m = decode(msg)
+	}
+	h.first = nil
+	m.SetContext(context.WithValue(ctx, contextKey{}, delivery{feed: h.feed, subject: h.subject, seq: h.seq}))
+	return m
+}
+
+// decode turns NATS's message into Watermill's: its id is the UUID, the other headers are the metadata. Of a header that
+// is there several times the first counts.
+func decode(msg jetstream.Msg) *message.Message {
+	header := msg.Headers()
+	m := message.NewMessage(header.Get(jetstream.MsgIDHeader), msg.Data())
+	for k, v := range header {
+		if k != jetstream.MsgIDHeader && len(v) > 0 {
+			m.Metadata[k] = v[0]
+		}
+	}
+	return m
+}
