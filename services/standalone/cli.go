@@ -30,6 +30,8 @@ type commands struct {
 	Demo     demoCommand     `cmd:"" help:"Everything on this machine, with a private PostgreSQL and a played Instagram. Needs no configuration."`
 	Serve    serveCommand    `cmd:"" help:"Everything that a server in production needs, in one process."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema at DATABASE_URL up to date."`
+	Dead     deadCommand     `cmd:"" help:"Look at the messages that a stage gave up on; replay or drop them."`
+	Replay   replayCommand   `cmd:"" help:"Read a stretch of the streams once more into one stage."`
 	Topology topologyCommand `cmd:"" help:"Print what Parley keeps on NATS, as Markdown."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
@@ -210,6 +212,8 @@ func help(o kong.HelpOptions, c *kong.Context) error {
 		vars = serveVariables()
 	case "migrate":
 		vars = config.Variables[config.Database]()
+	case "list", "show", "replay", "drop":
+		vars = config.Variables[busSettings]()
 	default:
 		return nil
 	}
