@@ -38,6 +38,7 @@ type Config struct {
 	Fallback            string        `env:"FALLBACK_RESPONSE" envDefault:"Thank you for your message! We will get back to you as soon as we can." empty:"keep" help:"what is said when no rule matches; empty means stay silent"`
 	MaxRepliesPerMinute int           `env:"MAX_REPLIES_PER_MINUTE" envDefault:"20" help:"automatic replies to one customer before the conversation is held and an alert raised; 0 for no bound"`
 	MaxInFlight         int           `env:"MAX_IN_FLIGHT" envDefault:"256" help:"messages handled at once"`
+	LeaseTTL            time.Duration `env:"LEASE_TTL" envDefault:"6s" help:"how long the partitions of a killed replica wait for another"`
 	RulesPoll           time.Duration `env:"RULES_POLL" envDefault:"15s" help:"how often the rules are read in case a change was not heard of at once"`
 
 	// Host is lent by a process that runs several services.
@@ -49,6 +50,9 @@ func (c Config) Validate() error {
 	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Settings.Validate()}
 	if c.MaxRepliesPerMinute < 0 {
 		errs = append(errs, fmt.Errorf("MAX_REPLIES_PER_MINUTE: got %d, expected 0 or more", c.MaxRepliesPerMinute))
+	}
+	if c.LeaseTTL < time.Second || c.LeaseTTL > time.Minute {
+		errs = append(errs, fmt.Errorf("LEASE_TTL: got %s, expected 1s to 1m", c.LeaseTTL))
 	}
 	if c.MaxInFlight < 1 {
 		errs = append(errs, fmt.Errorf("MAX_IN_FLIGHT: got %d, expected 1 or more", c.MaxInFlight))
@@ -90,7 +94,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	tel.Health.Add("rules", rules.Check)
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
-	if err := p.HandleEvents("decide", pipeline.Consume{MaxInFlight: cfg.MaxInFlight}, decide(p, answers)); err != nil { //nolint:contextcheck // each message brings its own context
+	if err := p.HandleEvents("decide", pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL}, decide(p, answers)); err != nil { //nolint:contextcheck // each message brings its own context
 		return err
 	}
 

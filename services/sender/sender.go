@@ -45,6 +45,7 @@ type Config struct {
 	AppSecret      config.Secret `env:"FACEBOOK_APP_SECRET,required" help:"the app's secret; of several, separated by commas, the first one makes the appsecret_proof"`
 	RatePerAccount float64       `env:"SEND_RATE_PER_ACCOUNT" envDefault:"100" help:"messages a second to the Send API for one account; 0 for no limit"`
 	MaxInFlight    int           `env:"MAX_IN_FLIGHT" envDefault:"256" help:"messages handled at once"`
+	LeaseTTL       time.Duration `env:"LEASE_TTL" envDefault:"6s" help:"how long the partitions of a killed replica wait for another"`
 	SendTimeout    time.Duration `env:"SEND_TIMEOUT" envDefault:"10s" help:"how long one call of the Send API may take; what is not answered then is an unknown outcome"`
 
 	// Host is lent by a process that runs several services.
@@ -65,6 +66,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.RatePerAccount >= 0) {
 		errs = append(errs, fmt.Errorf("SEND_RATE_PER_ACCOUNT: got %v, expected 0 or more", c.RatePerAccount))
+	}
+	if c.LeaseTTL < time.Second || c.LeaseTTL > time.Minute {
+		errs = append(errs, fmt.Errorf("LEASE_TTL: got %s, expected 1s to 1m", c.LeaseTTL))
 	}
 	if c.MaxInFlight < 1 {
 		errs = append(errs, fmt.Errorf("MAX_IN_FLIGHT: got %d, expected 1 or more", c.MaxInFlight))
@@ -120,7 +124,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		tel.Log.Warn("config.stop_may_cut_calls", "shutdown_timeout", cfg.ShutdownTimeout.String(), "a_call_may_take", need.String())
 	}
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
-	if err := p.HandleIntents("send", pipeline.Consume{MaxInFlight: cfg.MaxInFlight}, send(p, deliverer)); err != nil { //nolint:contextcheck // subscribes; the messages bring contexts of their own
+	if err := p.HandleIntents("send", pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL}, send(p, deliverer)); err != nil { //nolint:contextcheck // subscribes; the messages bring contexts of their own
 		return err
 	}
 	group := run.NewGroup(ctx)
