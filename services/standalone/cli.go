@@ -33,6 +33,7 @@ type commands struct {
 	Dead     deadCommand     `cmd:"" help:"Look at the messages that a stage gave up on; replay or drop them."`
 	Replay   replayCommand   `cmd:"" help:"Read a stretch of the streams once more into one stage."`
 	Topology topologyCommand `cmd:"" help:"Print what Parley keeps on NATS, as Markdown."`
+	Settings settingsCommand `cmd:"" help:"Print every variable of every program, as Markdown."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
