@@ -34,6 +34,10 @@ build: require-go ## build every program into bin/
 	@mkdir -p $(BIN)
 	@for main in services/*/cmd/*/; do echo "bin/$$(basename $$main)"; CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./$$main || exit 1; done
 
+.PHONY: bench
+bench: require ## measure this machine: webhooks, replies, rows, memory; six minutes (BENCH='-h' lists what can be chosen)
+	@go run ./bench $(BENCH)
+
 .PHONY: images
 images: ## build a container image for every service, parley/SERVICE:$(VERSION)
 	@for service in $(SERVICES); do \
@@ -89,6 +93,10 @@ compose-check: ## check docker-compose.yml
 .PHONY: ci
 ci: ## all that a change must pass
 	@bash .ci/run
+
+.PHONY: chaos-bus
+chaos-bus: require ## kill, stop and restart responders and NATS under load, and judge the replies (CHAOSFLAGS='-seed 2')
+	@go run ./chaos bus $(CHAOSFLAGS)
 
 ##@ What the commands above need
 
