@@ -1,0 +1,71 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/parley-dm/parley/bench/internal/machine"
+	"github.com/parley-dm/parley/bench/internal/report"
+	"github.com/parley-dm/parley/bench/internal/site"
+)
+
+const (
+	// idleFor is how long a process does nothing before its memory is read.
+	idleFor = 3 * time.Second
+	// steadyRate is the load that memory is watched under.
+	steadyRate = 1000
+	// mostIdle is the floor for an idle process, in MB; flat is how much larger the last quarter of a steady load may be
+	// than the second.
+	mostIdle, flat = 150, 1.15
+)
+
+// idleMemory reads what a process takes that has nothing to do.
+func (b *Bench) idleMemory(ctx context.Context, in *site.Installation) error {
+	if err := pause(ctx, idleFor); err != nil {
+		return err
+	}
+	resident, err := machine.Resident(in.One.PID())
+	if err != nil {
+		return err
+	}
+	mb := megabytes(resident)
+	b.add(report.Row{
+		Measure: "memory of parley serve, idle", Got: fmt.Sprintf("%.0f MB", mb), Value: mb, Floor: mostIdle, Less: true, Unit: " MB", Use: anyUse,
+		Detail: "resident, PostgreSQL apart",
+	})
+	return nil
+}
+
+// steadyMemory watches it under a steady load. Message ids are remembered for as long as JetStream recognises duplicates,
+// so only a load of more than that window is truly flat.
+func (b *Bench) steadyMemory(ctx context.Context, in *site.Installation, name string) error {
+	watch := machine.Watch(ctx, in.One.PID())
+	meter := machine.Start()
+	got, err := b.answered(ctx, in, load{rate: steadyRate, lasts: b.o.Steady})
+	use := meter.Stop()
+	seen := watch.Stop()
+	if err != nil {
+		return err
+	}
+	if len(seen) < 8 {
+		return fmt.Errorf("memory was read %d times only", len(seen))
+	}
+	quarter := func(n int) float64 { // the mean of the n-th quarter
+		part := seen[n*len(seen)/4 : (n+1)*len(seen)/4]
+		var sum int64
+		for _, v := range part {
+			sum += v
+		}
+		return megabytes(sum) / float64(len(part))
+	}
+	grown := quarter(3) / quarter(1)
+	b.add(report.Row{
+		Measure: fmt.Sprintf("memory at %d/s for %s, %s", steadyRate, b.o.Steady, name), Got: fmt.Sprintf("%.0f MB", quarter(3)), Use: use, Tries: 1,
+		Value: grown, Floor: flat, Less: true, Unit: " times", Broken: got.broken(),
+		Detail: fmt.Sprintf("by quarters %.0f, %.0f, %.0f, %.0f MB: the last is %.2f times the second", quarter(0), quarter(1), quarter(2), quarter(3), grown),
+	})
+	return nil
+}
+
+func megabytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }

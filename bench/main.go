@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/parley-dm/parley/bench/internal/measure"
+	"github.com/parley-dm/parley/bench/internal/report"
+	"github.com/parley-dm/parley/bench/internal/site"
+	"github.com/parley-dm/parley/bench/internal/traffic"
+	"github.com/parley-dm/parley/pkg/run/child"
+)
+
+func main() { os.Exit(bench()) }
+
+func bench() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	args := os.Args[1:]
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return play(ctx, args)
+	}
+	if err := measureAll(ctx, args, os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// The subsets, in the order in which they run.
+var subsets = []struct {
+	name     string
+	programs []string
+	measure  func(*measure.Bench, context.Context) error
+}{
+	{"webhooks", []string{site.ProgramNATS, "ingress"}, (*measure.Bench).Webhooks},
+	{"one", []string{site.ProgramParley}, (*measure.Bench).One},
+	{"separate", []string{site.ProgramNATS, "ingress", "responder", "sender", "archiver"}, (*measure.Bench).Separate},
+	{"archive", []string{site.ProgramNATS, "archiver"}, (*measure.Bench).Archive},
+}
+
+// settings are what the flags say.
+type settings struct {
+	measure.Options
+	only   []string
+	budget time.Duration
+}
+
+// programs are those that the subsets need. With profiles, this program plays parley.
+func (s settings) programs() []string {
+	var out []string
+	for _, subset := range subsets {
+		if !slices.Contains(s.only, subset.name) {
+			continue
+		}
+		for _, p := range subset.programs {
+			if !slices.Contains(out, p) && (p != site.ProgramParley || s.ProfileDir == "") {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+func parse(args []string, out io.Writer) (settings, error) {
+	var s settings
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.DurationVar(&s.Each, "each", 6*time.Second, "how long each load lasts")
+	flags.DurationVar(&s.Steady, "steady", 20*time.Second, "how long the load lasts that memory is watched under; more than 10m for the last word")
+	flags.DurationVar(&s.budget, "budget", 5*time.Minute, "when figures are no longer taken again because others worked on the machine")
+	flags.IntVar(&s.Tries, "tries", 2, "how often a figure is taken at most, when others work on the machine")
+	flags.IntVar(&s.Connections, "connections", 64, "connections that webhooks come on")
+	flags.StringVar(&s.ProfileDir, "profile", "", "folder for CPU and allocation profiles of the one process; its figures are a little lower then")
+	names := make([]string, len(subsets))
+	for i, subset := range subsets {
+		names[i] = subset.name
+	}
+	only := flags.String("only", strings.Join(names, ","), "what to measure")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	s.only = strings.Split(*only, ",")
+	var errs []error
+	for _, name := range s.only {
+		if !slices.Contains(names, name) {
+			errs = append(errs, fmt.Errorf("-only: got %q, expected some of %s", name, strings.Join(names, ", ")))
+		}
+	}
+	if s.Each < time.Second || s.Steady < 4*time.Second {
+		errs = append(errs, errors.New("-each, -steady: expected at least 1s and 4s"))
+	}
+	if s.Tries < 1 || s.Connections < 1 {
+		errs = append(errs, errors.New("-tries, -connections: expected 1 or more"))
+	}
+	if len(flags.Args()) > 0 {
+		errs = append(errs, fmt.Errorf("got %q, expected flags only", flags.Args()))
+	}
+	return s, errors.Join(errs...)
+}
+
+// measureAll takes the figures. What was taken is printed even when something failed.
+func measureAll(ctx context.Context, args []string, out, progress io.Writer) (err error) {
+	s, err := parse(args, progress)
+	if err != nil {
+		return err
+	}
+	root, err := child.Repository(".")
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if s.ProfileDir != "" {
+		if err := os.MkdirAll(s.ProfileDir, 0o755); err != nil { //nolint:gosec // profiles are no secret
+			return err
+		}
+	}
+	_, _ = fmt.Fprintln(progress, "building the programs and starting PostgreSQL")
+	place, err := site.Open(ctx, site.Options{Repository: root, Self: self, Programs: s.programs()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, place.Close()) }()
+	stub, err := traffic.NewStub(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stub.Close()) }()
+	s.Progress, s.Until = progress, time.Now().Add(s.budget)
+	b := measure.New(place, stub, s.Options)
+	for _, subset := range subsets {
+		if err == nil && slices.Contains(s.only, subset.name) {
+			err = subset.measure(b, ctx)
+		}
+	}
+	return errors.Join(err, report.Write(out, b.Rows()))
+}
