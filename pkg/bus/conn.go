@@ -149,14 +149,16 @@ func (c *Conn) Ready(ctx context.Context) error {
 	if !c.nc.IsConnected() {
 		return fmt.Errorf("NATS: %s", c.nc.Status())
 	}
-	if err := c.nc.FlushWithContext(ctx); err != nil {
+	if err := c.Flush(ctx); err != nil {
 		return fmt.Errorf("NATS does not answer: %w", err)
 	}
 	return nil
 }
 
-// Flush waits until the server has everything that was sent, acknowledgements included.
+// Flush waits until the server has everything that was sent, acknowledgements included, for 5 s at most.
 func (c *Conn) Flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	if err := c.nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("flush to NATS: %w", err)
 	}

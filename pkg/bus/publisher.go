@@ -99,8 +99,13 @@ func (p *Publisher) PublishAll(ctx context.Context, out ...Addressed) error {
 	defer cancel()
 
 	var delays *backoff.ExponentialBackOff
+	var before error
 	for {
 		err := p.flight(ctx, msgs)
+		if before != nil && errors.Is(err, context.DeadlineExceeded) {
+			err = before // says more than that the time is over
+		}
+		before = err
 		switch {
 		case err == nil || !retryable(err):
 			return err

@@ -100,7 +100,7 @@ func (sub *subscription) deliver(h *held) {
 		// Refused: once more, in its lane, after a moment.
 		if delays == nil {
 			delays = backoff.NewExponentialBackOff()
-			delays.InitialInterval, delays.MaxInterval = 10*time.Millisecond, 50*time.Millisecond
+			delays.InitialInterval, delays.MaxInterval = time.Millisecond, 50*time.Millisecond
 		}
 		if !pause(h.feed, delays.NextBackOff()) {
 			return
