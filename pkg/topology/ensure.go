@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -29,13 +30,17 @@ func Ensure(ctx context.Context, js jetstream.JetStream, o Options) (partitions 
 	if o.Partitions == 0 {
 		o.Partitions = DefaultPartitions
 	}
-	partitions, err = keptPartitions(ctx, js, o.Partitions)
-	if err != nil {
-		return 0, err
-	}
+	partitions = o.Partitions
 	for _, s := range Streams() {
-		if err := ensureStream(ctx, js, s.config(o.Replicas, partitions)); err != nil {
+		have, err := ensureStream(ctx, js, s.config(o.Replicas, partitions))
+		if err != nil {
 			return 0, err
+		}
+		if s.Partitioned {
+			// What the first was made with, by us or by whoever was faster, holds for all.
+			if partitions, err = keptPartitions(have); err != nil {
+				return 0, err
+			}
 		}
 	}
 	for _, b := range Buckets() {
@@ -60,48 +65,49 @@ func (s Stream) config(replicas, partitions int) jetstream.StreamConfig {
 	return cfg
 }
 
-// keptPartitions is the number that an existing stream was made with, or else wanted.
-func keptPartitions(ctx context.Context, js jetstream.JetStream, wanted int) (int, error) {
-	stream, err := js.Stream(ctx, Events.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return wanted, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read stream %s: %w", Events.Name, err)
-	}
-	kept, err := strconv.Atoi(stream.CachedInfo().Config.Metadata[metaPartitions])
+// keptPartitions is the number that a stream was made with.
+func keptPartitions(have jetstream.StreamConfig) (int, error) {
+	kept, err := strconv.Atoi(have.Metadata[metaPartitions])
 	if err != nil || kept < 1 {
-		return 0, fmt.Errorf("stream %s: metadata %s is %q, expected a number of partitions", Events.Name, metaPartitions, stream.CachedInfo().Config.Metadata[metaPartitions])
+		return 0, fmt.Errorf("stream %s: metadata %s is %q, expected a number of partitions", have.Name, metaPartitions, have.Metadata[metaPartitions])
 	}
 	return kept, nil
 }
 
-// ensureStream creates or updates a stream. Of several processes that start at once one creates it and the others find it.
-func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
-	existing, err := js.Stream(ctx, cfg.Name)
+// ensureStream creates or updates a stream and returns what it is now. Of several processes that start at once one creates
+// it and the others find it.
+func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (jetstream.StreamConfig, error) {
+	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if _, err = js.CreateStream(ctx, cfg); err == nil {
-			return nil
+		if stream, err = js.CreateStream(ctx, want); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			stream, err = js.Stream(ctx, want.Name)
 		}
-		existing, err = js.Stream(ctx, cfg.Name)
 	}
 	if err != nil {
-		return fmt.Errorf("make stream %s: %w", cfg.Name, err)
+		return want, fmt.Errorf("make stream %s: %w", want.Name, err)
 	}
-	if upToDate(existing.CachedInfo().Config, cfg) {
-		return nil
+	have := stream.CachedInfo().Config
+	next := updated(have, want)
+	if same(have, next) {
+		return have, nil
 	}
-	// An operator may have raised the bounds of a stream; they are not taken back.
-	cfg.MaxBytes = max(cfg.MaxBytes, existing.CachedInfo().Config.MaxBytes)
-	cfg.MaxAge = max(cfg.MaxAge, existing.CachedInfo().Config.MaxAge)
-	if _, err := js.UpdateStream(ctx, cfg); err != nil {
-		return fmt.Errorf("update stream %s: %w", cfg.Name, err)
+	if _, err := js.UpdateStream(ctx, next); err != nil {
+		return have, fmt.Errorf("update stream %s: %w", want.Name, err)
 	}
-	return nil
+	return next, nil
 }
 
-func upToDate(have, want jetstream.StreamConfig) bool {
-	return have.Description == want.Description && len(have.Subjects) == 1 && have.Subjects[0] == want.Subjects[0] && have.Discard == want.Discard &&
-		have.MaxAge >= want.MaxAge && have.MaxBytes >= want.MaxBytes && have.Replicas == want.Replicas && have.Duplicates == want.Duplicates &&
-		have.Metadata[metaPartitions] == want.Metadata[metaPartitions]
+// updated is what an existing stream should be: as we want it, but for its bounds, which an operator may have raised, its
+// partitions, which cannot change, and whatever else an operator has set.
+func updated(have, want jetstream.StreamConfig) jetstream.StreamConfig {
+	next := have
+	next.Description, next.Subjects, next.Discard, next.Duplicates, next.Replicas = want.Description, want.Subjects, want.Discard, want.Duplicates, want.Replicas
+	next.MaxBytes = max(want.MaxBytes, have.MaxBytes)
+	next.MaxAge = max(want.MaxAge, have.MaxAge)
+	return next
+}
+
+func same(a, b jetstream.StreamConfig) bool {
+	return a.Description == b.Description && slices.Equal(a.Subjects, b.Subjects) && a.Discard == b.Discard && a.MaxAge == b.MaxAge &&
+		a.MaxBytes == b.MaxBytes && a.Replicas == b.Replicas && a.Duplicates == b.Duplicates
 }
