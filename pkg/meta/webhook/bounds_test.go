@@ -83,12 +83,23 @@ func rejoin(t *testing.T, events []dm.Event) string {
 
 func TestTooLargeItemIsKeptInPieces(t *testing.T) {
 	t.Parallel()
-	large := `{"sender":{"id":"1"},"message":{"mid":"M","text":"` + strings.Repeat("<ä😀", 30_000) + `"}}`
+	large := `{"sender":{"id":"1"},"message":{"mid":"M","text":"` + strings.Repeat("<ä😀", 60_000) + `"}}`
 	small := `{"sender":{"id":"` + customer + `"},"timestamp":1762000000000,"message":{"mid":"S","text":"hi"}}`
 	events := parse(t, item(small+","+large+","+small[:len(small)-2]+`,"app_id":1}}`))
 	require.Equal(t, "hi", events[0].Text)
 	require.Equal(t, "hi", events[len(events)-1].Text, "the items around it are as ever")
 	require.Equal(t, large, rejoin(t, events[1:len(events)-1]))
+}
+
+func TestLongTextsOfAnyScriptAreMessages(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ escaped, want string }{{`\u00e4`, "ä"}, {`\u0633`, "س"}, {`\ud83d\ude00`, "😀"}, {"ä", "ä"}} {
+		const characters = 20_000
+		events := parse(t, item(`{"sender":{"id":"1"},"message":{"mid":"M","text":"`+strings.Repeat(c.escaped, characters)+`"}}`))
+		require.Len(t, events, 1)
+		require.Equal(t, dm.KindMessage, events[0].Kind)
+		require.Equal(t, strings.Repeat(c.want, characters), events[0].Text)
+	}
 }
 
 func TestTooDeepItemIsKeptAsText(t *testing.T) {
@@ -111,11 +122,22 @@ func TestTooManyItemsAreKeptTogether(t *testing.T) {
 func TestWorstEscapingFits(t *testing.T) {
 	t.Parallel()
 	head, tail := `{"sender":{"id":"1"},"message":{"mid":"M","text":"`, `"}}`
-	events := parse(t, item(head+strings.Repeat("<", webhook.MaxItemBytes-len(head)-len(tail))+tail))
-	require.Len(t, events, 1)
-	require.Equal(t, dm.KindMessage, events[0].Kind)
+	room := webhook.MaxItemBytes - len(head) - len(tail)
+	for _, worst := range []struct {
+		text    string
+		escaped int
+	}{
+		{"<", 6}, {"&", 6}, {"\u2028", 6}, {"a", 1}, {`\u0001`, 6}, {`\u003c`, 6}, {`\n`, 2}, {`\\`, 2}, {`\ud83d\ude00`, 12}, {`\ud800`, 6}, {"😀", 4},
+	} {
+		events := parse(t, item(head+strings.Repeat(worst.text, room/worst.escaped)+tail))
+		require.Len(t, events, 1, worst.text)
+		require.Equal(t, dm.KindMessage, events[0].Kind, worst.text)
+		require.NotEmpty(t, events[0].Text)
+		more := head + strings.Repeat(worst.text, room/worst.escaped+1) + tail
+		require.Equal(t, more, rejoin(t, parse(t, item(more))), "one more is too many")
+	}
 	attachments := strings.TrimSuffix(strings.Repeat("{},", 20_000), ",")
-	events = parse(t, item(`{"sender":{"id":"1"},"message":{"mid":"M","attachments":[`+attachments+`]}}`))
+	events := parse(t, item(`{"sender":{"id":"1"},"message":{"mid":"M","attachments":[`+attachments+`]}}`))
 	require.Len(t, events[0].Attachments, 100)
 }
 

@@ -45,11 +45,11 @@ func (p *parser) keep(raw []byte, conversation dm.Conversation, at time.Time) {
 	}
 }
 
-// chunks cuts raw, which is UTF-8, into pieces of at most MaxItemBytes, at characters.
+// chunks cuts raw, which is UTF-8, into pieces of at most maxPieceBytes, at characters.
 func chunks(raw []byte) [][]byte {
 	var out [][]byte
-	for len(raw) > MaxItemBytes {
-		cut := MaxItemBytes
+	for len(raw) > maxPieceBytes {
+		cut := maxPieceBytes
 		for !utf8.RuneStart(raw[cut]) {
 			cut--
 		}
@@ -59,9 +59,22 @@ func chunks(raw []byte) [][]byte {
 	return append(out, raw)
 }
 
+// escapedLen is the most that an item takes once encoding/json has written it, as it is or as decoded texts: what HTML, and
+// for two separators JavaScript, would misread becomes six bytes, and nothing else becomes longer than it is in the item.
+func escapedLen(raw []byte) int {
+	n := len(raw)
+	for _, c := range []byte("<>&") {
+		n += 5 * bytes.Count(raw, []byte{c})
+	}
+	for _, separator := range []string{"\u2028", "\u2029"} {
+		n += 3 * bytes.Count(raw, []byte(separator))
+	}
+	return n
+}
+
 // travels says whether an item can be carried in an envelope as it is.
 func travels(raw []byte) bool {
-	if len(raw) > MaxItemBytes {
+	if len(raw) > MaxItemBytes/6 && escapedLen(raw) > MaxItemBytes {
 		return false
 	}
 	if bytes.Count(raw, []byte("{"))+bytes.Count(raw, []byte("[")) <= maxDepth {

@@ -20,9 +20,12 @@ var (
 
 // Bounds. What exceeds one is still kept, as text in events of kind unknown (see [Kept]).
 const (
-	// MaxItemBytes is the largest item that is understood. Meta's are below 20 KB. With every byte escaped sixfold, once in
-	// the text and once in the raw item, an event stays below the megabyte that a NATS server takes by default.
-	MaxItemBytes = 64 << 10
+	// MaxItemBytes is the largest item that is understood, as it is once encoding/json has escaped it. Meta's are below 20 KB,
+	// but 20,000 characters of another script come as 120 KB of escapes. An event holds its item twice at most, as fields and
+	// raw, and so stays below the megabyte that a NATS server takes by default.
+	MaxItemBytes = 448 << 10
+	// maxPieceBytes is the most of what is kept in pieces that one event holds: every byte may be escaped sixfold.
+	maxPieceBytes = 64 << 10
 	// MaxItems is the most items that are told apart in one body; Meta says 1000.
 	MaxItems = 5000
 	// maxDepth is how deep an item may nest: far beyond Meta's, far below what JSON parsers downstream refuse.
