@@ -94,12 +94,7 @@ func (w *world) startServices(ctx context.Context, graphURL string, ingressEnv .
 // schedule is what happens to the responders and to NATS, with pauses that the seed decides.
 func (w *world) schedule(ctx context.Context, responders []*process, dice *rand.Rand) error {
 	pause := func(least, most time.Duration) bool {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(least + time.Duration(dice.Int64N(int64(most-least)))):
-			return true
-		}
+		return wait(ctx, least+time.Duration(dice.Int64N(int64(most-least))))
 	}
 	nats := w.processes[0]
 	steps := []func() error{
@@ -109,7 +104,10 @@ func (w *world) schedule(ctx context.Context, responders []*process, dice *rand.
 			w.say("SIGTERM %s: stopped in %.2fs", responders[1].name, took.Seconds())
 			return err
 		},
-		func() error { w.say("start %s and %s", responders[0].name, responders[1].name); return startAll(responders[:2]) },
+		func() error {
+			w.say("start %s and %s", responders[0].name, responders[1].name)
+			return startAll(responders[:2])
+		},
 		func() error {
 			w.say("SIGSTOP %s for longer than its leases last", responders[2].name)
 			return responders[2].signal(syscall.SIGSTOP)
@@ -136,6 +134,18 @@ func (w *world) schedule(ctx context.Context, responders []*process, dice *rand.
 		}
 	}
 	return nil
+}
+
+// wait pauses; false when ctx ended meanwhile.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 func startAll(processes []*process) error {
@@ -189,14 +199,15 @@ func (w *world) verdict(ctx context.Context, o busOptions, r simulator.LoadResul
 	want := o.customers * o.messages
 	var inbound, sent int
 	var err error
-	for deadline := time.Now().Add(time.Minute); ; {
+	waiting, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for ; waiting.Err() == nil; wait(waiting, 100*time.Millisecond) {
 		if inbound, sent, err = w.rows(ctx); err != nil {
 			return false, err
 		}
-		if inbound == want && sent >= want || time.Now().After(deadline) {
+		if inbound == want && sent >= want {
 			break
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	good := r.Good && r.Sent == want && inbound == want && sent == want
 	w.say("messages in %d, answered once and in order %d, missing %d, doubled %d, out of order %d, wrong %d; rows in %d, out %d",

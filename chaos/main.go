@@ -12,16 +12,20 @@ import (
 	"syscall"
 )
 
-func main() {
+func main() { os.Exit(execute(os.Args[1:])) }
+
+// execute runs a mode and returns the exit code: 0 for a good verdict.
+func execute(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	good, err := run(ctx, os.Args[1:])
+	good, err := run(ctx, args)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "chaos:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "chaos:", err)
 	}
 	if err != nil || !good {
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 func run(ctx context.Context, args []string) (bool, error) {

@@ -32,8 +32,8 @@ func (p *process) start() error {
 	}
 	defer out.Close() //nolint:errcheck // the child has its own
 	// Not tied to a context: the schedule ends processes, by signals.
-	p.cmd = exec.Command(p.binary, p.args...) //nolint:gosec,noctx // our own binaries
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append(os.Environ(), p.env...), out, out
+	p.cmd = exec.Command(p.binary, p.args...)               //nolint:gosec,noctx // our own binaries
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, out, out // and nothing of ours
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)

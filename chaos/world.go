@@ -69,7 +69,10 @@ func newWorld(ctx context.Context, root string, out io.Writer) (_ *world, err er
 	if _, _, err := postgres.Migrate(ctx, config.Database{URL: config.Secret(w.postgres.URL())}); err != nil {
 		return nil, err
 	}
-	return w, w.startNATS(ctx)
+	if err := w.startNATS(ctx); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // startNATS starts a nats-server on a port that it keeps when it is restarted.
@@ -124,7 +127,10 @@ func (w *world) service(ctx context.Context, binary, name string, env ...string)
 		"NATS_URL=" + w.natsURL, "DATABASE_URL=" + w.postgres.URL(), "ADMIN_ADDR=" + admin, "FACEBOOK_APP_SECRET=" + appSecret,
 		"FACEBOOK_VERIFY_TOKEN=verify", "INSTAGRAM_PAGE_ID=" + account, "INSTAGRAM_PAGE_ACCESS_TOKEN=" + token, "LOG_FORMAT=json",
 	}, env...)
-	return p, p.start()
+	if err := p.start(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // startSimulator plays Meta in this process, towards an ingress.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -43,8 +44,12 @@ type Pipeline struct {
 	router     *message.Router
 	partitions int
 	handlers   int
+	started    atomic.Bool
 	closers    []func()
 }
+
+// errStarting is what the readiness check says until the stage can do its work.
+var errStarting = errors.New("the stage is still starting")
 
 // closeMargin is what a stop has left, of SHUTDOWN_TIMEOUT, when handlers must have ended: to release leases, flush and close.
 const closeMargin = 5 * time.Second
@@ -61,6 +66,7 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 func (p *Pipeline) open(ctx context.Context) error {
 	if p.o.Host != nil {
 		p.tel, p.conn = p.o.Host.Telemetry.For(p.o.Service), p.o.Host.Conn
+		p.tel.Health.Add("started", p.checkStarted)
 	} else if err := p.openOwn(ctx); err != nil {
 		return err
 	}
@@ -84,6 +90,7 @@ func (p *Pipeline) openOwn(ctx context.Context) error {
 		return err
 	}
 	p.tel = tel
+	tel.Health.Add("started", p.checkStarted) // before anything that takes time: /readyz is served already
 	p.closers = append(p.closers, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeMargin/2)
 		defer cancel()
@@ -126,6 +133,17 @@ func (p *Pipeline) Bucket(ctx context.Context, b topology.Bucket) (*bus.Bucket, 
 	return bus.OpenBucket(ctx, p.conn, b.Name)
 }
 
+// Started makes the stage ready, as far as its dependencies are. Run does it for stages with handlers; one without, whose
+// work comes from elsewhere, says so itself.
+func (p *Pipeline) Started() { p.started.Store(true) }
+
+func (p *Pipeline) checkStarted(context.Context) error {
+	if !p.started.Load() {
+		return errStarting
+	}
+	return nil
+}
+
 func (p *Pipeline) drainTimeout() time.Duration {
 	return max(p.o.Common.ShutdownTimeout-closeMargin, time.Second)
 }
@@ -136,11 +154,19 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	trimming.Go(func() { p.trim(ctx) })
 	defer trimming.Wait()
 	if p.handlers == 0 {
+		p.Started()
 		<-ctx.Done()
 		return nil
 	}
 	done := make(chan error, 1)
 	go func() { done <- p.router.Run(context.WithoutCancel(ctx)) }()
+	// A router that is not running yet cannot be closed, so ctx waits for this.
+	select {
+	case <-p.router.Running():
+		p.Started()
+	case err := <-done:
+		return fmt.Errorf("run handlers: %w", err)
+	}
 	select {
 	case err := <-done:
 		if err != nil {
@@ -148,12 +174,6 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		}
 		return errors.New("run handlers: they ended by themselves")
 	case <-ctx.Done():
-	}
-	// A router that is not running yet cannot be closed.
-	select {
-	case <-p.router.Running():
-	case err := <-done:
-		return err
 	}
 	err := p.router.Close()
 	return errors.Join(err, <-done)

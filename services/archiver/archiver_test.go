@@ -50,6 +50,7 @@ func start(t *testing.T, nats *bustest.Server, db config.Database) *bundle {
 	common := config.Common{ShutdownTimeout: 20 * time.Second}
 	publisher, err := pipeline.Open(t.Context(), pipeline.Options{Service: "test", Common: common, NATS: config.NATS{Replicas: 1}, Host: host})
 	require.NoError(t, err)
+	publisher.Started() // it only publishes
 	t.Cleanup(func() { require.NoError(t, publisher.Close()) })
 
 	ctx, cancel := context.WithCancel(t.Context())

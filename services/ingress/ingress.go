@@ -54,6 +54,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	p.Started()
 	if cfg.Listening != nil {
 		cfg.Listening(listener.Addr().String())
 	}

@@ -165,8 +165,9 @@ func TestAMessageIsAnsweredOnceAndKept(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.post("7001", "m_1", "Price?"), "Meta delivers it again")
 	require.Equal(t, http.StatusOK, w.post("7001", "m_2", "Ein Text ohne Regel 🕯️ سعر"))
 	w.eventually(func() bool {
-		return w.count(`SELECT count(*) FROM messages WHERE direction = 'outbound' AND status = 'sent' AND mid IS NOT NULL`) == 2
-	}, "both replies are rows")
+		return w.count(`SELECT count(*) FROM messages WHERE direction = 'outbound' AND status = 'sent' AND mid IS NOT NULL`) == 2 &&
+			w.count(`SELECT count(*) FROM messages WHERE direction = 'inbound'`) == 2 // written in transactions of their own
+	}, "both messages and both replies are rows")
 	replies := w.replies("7001")
 	require.Len(t, replies, 2)
 	require.Equal(t, "18 each.", replies[0])
