@@ -53,7 +53,7 @@ test: require ## run every test of every module, with the race detector
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## lint every module
-	@$(call each,echo "lint $$module" && $< run ./...)
+	@$(call each,echo "lint $$module" && $< run --allow-parallel-runners ./...)
 
 .PHONY: format
 format: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## format every module's Go files
