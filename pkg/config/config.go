@@ -27,23 +27,23 @@ func Load[T Settings](environ []string) (T, error) {
 	var cfg T
 	known := Variables[T]()
 	vars, problems := resolve(environ, known)
-	reported := len(problems)
 	err := env.ParseWithOptions(&cfg, env.Options{Environment: vars})
 	keepEmpty(reflect.ValueOf(&cfg).Elem(), vars)
-	problems = append(problems, explain(err, known)...)
-	mentioned := fmt.Sprint(problems)
-	for _, p := range flatten(cfg.Validate()) {
-		// A value that could not be read at all is zero now: what Validate says of it would only repeat the problem.
-		name, _, _ := strings.Cut(p.Error(), ":")
-		if reported < len(problems) && strings.Contains(mentioned, name+":") {
-			continue
-		}
-		problems = append(problems, p)
-	}
+	problems = append(problems, news(problems, explain(err, known))...)
+	problems = append(problems, news(problems, flatten(cfg.Validate()))...)
 	if len(problems) > 0 {
 		return cfg, &Error{Problems: problems}
 	}
 	return cfg, nil
+}
+
+// news are the problems of variables of which nothing is known yet. A value that could not be read, from its file or at
+// all, is zero now: what is said of it next would only repeat the problem.
+func news(known, more []error) []error {
+	return slices.DeleteFunc(more, func(p error) bool {
+		name, _, _ := strings.Cut(p.Error(), ":")
+		return slices.ContainsFunc(known, func(k error) bool { return strings.HasPrefix(k.Error(), name+":") })
+	})
 }
 
 // Error is a configuration with one or more problems.

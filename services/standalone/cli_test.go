@@ -87,6 +87,13 @@ func TestBadSettingsAreAllNamedAtOnce(t *testing.T) {
 	code, _, err = execute(t, complete("NATS_URL=nats://127.0.0.1:4222", "NATS_LISTEN=:4222"), "serve", "--check-config")
 	require.Equal(t, 2, code)
 	require.Contains(t, err, "NATS_LISTEN: set together with NATS_URL")
+	for _, args := range [][]string{{"serve"}, {"demo"}} {
+		code, _, err = execute(t, []string{"DATABASE_URL=postgres://h/d", "FACEBOOK_APP_SECRET_FILE=/none", "FACEBOOK_VERIFY_TOKEN=v", "INSTAGRAM_PAGE_ID=" + page,
+			"INSTAGRAM_PAGE_ACCESS_TOKEN=t", "PORT=many", "LOG_LEVEL=loud"}, args...)
+		require.Equal(t, 2, code)
+		require.Contains(t, err, "3 problem(s)", "a file that cannot be read does not hide the others, and counts once")
+		require.Contains(t, err, "FACEBOOK_APP_SECRET: FACEBOOK_APP_SECRET_FILE: open /none")
+	}
 	code, _, err = execute(t, nil, "migrate")
 	require.Equal(t, 2, code)
 	require.Contains(t, err, "DATABASE_URL")

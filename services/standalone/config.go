@@ -34,11 +34,9 @@ type Running struct {
 
 // LoadServe reads the settings of `parley serve` from environ. The error names every problem of every service.
 func LoadServe(environ []string) (Config, error) {
-	env, err := newEnvironment(environ, serveVariables())
-	if err != nil {
-		return Config{}, err
-	}
-	return load(env)
+	env, unread := newEnvironment(environ, serveVariables())
+	c, err := load(env)
+	return c, withUnread(unread, err)
 }
 
 // load reads the settings of parley and its services from an environment.

@@ -77,16 +77,12 @@ type DemoConfig struct {
 
 // LoadDemo reads the settings of `parley demo`: nothing is required.
 func LoadDemo(environ []string) (DemoConfig, error) {
-	env, err := newEnvironment(environ, demoVariables())
-	if err != nil {
-		return DemoConfig{}, err
-	}
+	env, unread := newEnvironment(environ, demoVariables())
 	c := DemoConfig{
 		env: env.with(demoDefaults(env)), ownDatabase: env.get("DATABASE_URL") == "", ownDir: env.get("DATA_DIR") == "",
 		ownNATS: env.get("NATS_URL") == "" && env.get("NATS_LISTEN") == "",
 	}
-	err = c.load(setting{"DATABASE_URL", demoDatabase})
-	return c, err
+	return c, withUnread(unread, c.load(setting{"DATABASE_URL", demoDatabase}))
 }
 
 // load reads the settings with what has become known.

@@ -38,13 +38,29 @@ func (o own) Validate() error {
 // services.
 type environment []string
 
-// newEnvironment reads the files that variables name.
-func newEnvironment(environ []string, vars []config.Variable) (environment, error) {
-	resolved, problems := config.Resolve(environ, vars)
-	if len(problems) > 0 {
-		return resolved, &config.Error{Problems: problems}
+// newEnvironment reads the files that variables name; unread is why some could not be.
+func newEnvironment(environ []string, vars []config.Variable) (env environment, unread []error) {
+	return config.Resolve(environ, vars)
+}
+
+// withUnread adds the files that could not be read to what else is wrong. That a variable is missing which such a file
+// was to give is no problem of its own.
+func withUnread(unread []error, err error) error {
+	if len(unread) == 0 {
+		return err
 	}
-	return resolved, nil
+	problems := slices.Clone(unread)
+	var several *config.Error
+	if !errors.As(err, &several) {
+		return errors.Join(&config.Error{Problems: problems}, err)
+	}
+	for _, p := range several.Problems {
+		name, _, _ := strings.Cut(p.Error(), ":")
+		if !slices.ContainsFunc(unread, func(u error) bool { return strings.HasPrefix(u.Error(), name+":") }) {
+			problems = append(problems, p)
+		}
+	}
+	return &config.Error{Problems: problems}
 }
 
 // get is a variable's value; one that is set to nothing counts as not set.
