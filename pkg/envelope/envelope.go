@@ -71,19 +71,23 @@ func Delivery(d dm.Delivery, correlation, cause string) Envelope[dm.Delivery] {
 
 // Encode writes the envelope as JSON.
 func (e Envelope[T]) Encode() ([]byte, error) {
-	b, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("encode envelope %s of type %s: %w", e.ID, e.Type, err)
+	w := &writer{out: make([]byte, 0, e.size())}
+	e.write(w)
+	if w.err != nil {
+		return nil, fmt.Errorf("encode envelope %s of type %s: %w", e.ID, e.Type, w.err)
 	}
-	return b, nil
+	return w.out, nil
 }
 
 // Decode reads an envelope whose data is a T. It fails with a [FormatError] on what is not an envelope of that type, and
 // with an [UnsupportedError] on a version from the future.
 func Decode[T Data](payload []byte) (Envelope[T], error) {
 	var e Envelope[T]
-	if err := json.Unmarshal(payload, &e); err != nil {
-		return e, &FormatError{Field: "envelope", Expected: "a JSON envelope of type " + typeOf[T](), Err: err}
+	if !scan(payload, &e) {
+		e = Envelope[T]{}
+		if err := json.Unmarshal(payload, &e); err != nil {
+			return e, &FormatError{Field: "envelope", Expected: "a JSON envelope of type " + typeOf[T](), Err: err}
+		}
 	}
 	switch {
 	case e.Type != typeOf[T]():

@@ -95,31 +95,56 @@ func (s *scanner) quoted() (token []byte, plain bool) {
 		return nil, false
 	}
 	start := s.at
-	plain = true
-	ascii := true
+	plain, ascii := true, true
 	for i := start + 1; i < len(s.in); i++ {
-		switch c := s.in[i]; {
-		case c == '"':
+		c := s.in[i]
+		switch classes[c] {
+		case classPlain, classMarkup:
+		case classQuote:
 			s.at = i + 1
 			token = s.in[start:s.at]
 			return token, plain && (ascii || utf8.Valid(token))
-		case c == '\\':
+		case classBackslash:
 			plain = false
 			if i = escape(s.in, i+1); i < 0 {
 				s.failed = true
 				return nil, false
 			}
-		case c < ' ':
-			s.failed = true
-			return nil, false
-		case c >= utf8.RuneSelf:
+		case classHigh:
 			ascii = false
 		default:
+			s.failed = true
+			return nil, false
 		}
 	}
 	s.failed = true
 	return nil, false
 }
+
+// The classes of bytes in a string.
+const (
+	classControl = iota // not allowed
+	classPlain
+	classMarkup // written as \u00XX, but read as it is
+	classQuote
+	classBackslash
+	classHigh // part of a character beyond ASCII
+)
+
+var classes = func() (c [256]uint8) {
+	for b := range c {
+		switch {
+		case b < ' ':
+		case b >= utf8.RuneSelf:
+			c[b] = classHigh
+		default:
+			c[b] = classPlain
+		}
+	}
+	c['<'], c['>'], c['&'] = classMarkup, classMarkup, classMarkup
+	c['"'], c['\\'] = classQuote, classBackslash
+	return c
+}()
 
 // escape checks what follows a backslash and gives the index of its last byte; -1 if it is wrong.
 func escape(in []byte, at int) int {

@@ -1,0 +1,121 @@
+package envelope_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/envelope"
+)
+
+func requireScanned[T envelope.Data](t *testing.T, e envelope.Envelope[T]) {
+	t.Helper()
+	payload, err := e.Encode()
+	require.NoError(t, err)
+	_, ok := envelope.Scanned[T](payload)
+	require.True(t, ok, "what is written here is read without encoding/json: %s", payload)
+}
+
+// FuzzDecode: what the scanner takes, encoding/json takes too, and reads the same.
+func FuzzDecode(f *testing.F) {
+	for _, e := range []interface{ Encode() ([]byte, error) }{envelope.Event(event(), "req"), envelope.Intent(intent(), "ev", "ev"), envelope.Delivery(delivery(), "ev", "in")} {
+		payload, err := e.Encode()
+		require.NoError(f, err)
+		f.Add(payload)
+	}
+	f.Add([]byte(`{"data":{"raw":{"a":[1,2,{"b":"\ud83d\\"}],"c":-0.5E+7}},"id":"\u0041"}`))
+	f.Add([]byte(` { "version" : 01 , "data" : { "edits" : -3 , "own" : true , "text" : null } } `))
+	f.Add([]byte("{\"id\":\"\xff\",\"id\":\"\x7f\",\"time\":\"2026-01-02T03:04:05.678+09:00\"}"))
+	f.Add([]byte(`{"data":{"attachments":[],"attempts":[{}],"parts":[{"kind":""}]}}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		compare[dm.Event](t, payload)
+		compare[dm.ReplyIntent](t, payload)
+		compare[dm.Delivery](t, payload)
+	})
+}
+
+func compare[T envelope.Data](t *testing.T, payload []byte) {
+	t.Helper()
+	got, ok := envelope.Scanned[T](payload)
+	if !ok {
+		return
+	}
+	var want envelope.Envelope[T]
+	require.NoError(t, json.Unmarshal(payload, &want), "%q", payload)
+	require.Equal(t, want, got, "%q", payload)
+}
+
+// FuzzEncode: any text, id and raw item is written as encoding/json writes it, and comes back.
+func FuzzEncode(f *testing.F) {
+	f.Add("hello", "mid", `{"a":1}`, int64(0))
+	f.Add("<b>\u2028\x00\xff\\\"", "é😀", ` [ "a b" , "\"  " ] `, int64(1762000000123456789))
+	f.Add("", "", `"<\u003c€"`, int64(-1))
+	f.Add("x", "y", `{"a":tru}`, int64(5))
+	f.Add("deep", "", strings.Repeat("[", 100)+strings.Repeat("]", 100), int64(5))
+	f.Fuzz(func(t *testing.T, text, id, raw string, nanoseconds int64) {
+		when := time.Unix(0, nanoseconds).UTC()
+		c := dm.Conversation{Channel: dm.Channel(id), Account: "a" + text, Customer: id}
+		agree(t, envelope.Event(dm.Event{ID: "e" + id, Conversation: c, Text: text, MID: id, Raw: json.RawMessage(raw), Time: when, ReceivedAt: when}, text))
+		agree(t, envelope.Intent(dm.ReplyIntent{ID: "i" + id, Conversation: c, Parts: []dm.Part{{Kind: "text", Text: text}}, Expires: when}, id, text))
+		agree(t, envelope.Delivery(dm.Delivery{ID: "d" + id, Conversation: c, Reason: text, Attempts: []dm.Attempt{{At: when, Error: id, DurationMS: nanoseconds}}}, id, text))
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	e := envelope.Event(plain(), "req_1")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := e.Encode(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	payload, err := envelope.Event(plain(), "req_1").Encode()
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := envelope.Decode[dm.Event](payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkStandard is what encoding/json takes for both.
+func BenchmarkStandard(b *testing.B) {
+	e := envelope.Event(plain(), "req_1")
+	payload, err := e.Encode()
+	require.NoError(b, err)
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := json.Marshal(e); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var back envelope.Envelope[dm.Event]
+			if err := json.Unmarshal(payload, &back); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// plain is an event as most are.
+func plain() dm.Event {
+	mid := "aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlEOjE3ODQxNDAwMDAwMDAwMDAxOjM0MDI4MjM2Njg0MTcxMDMwMTI0NDI1OTkwNDc5NDI2ODQ0ODgzNzoz000000000001"
+	return dm.Event{
+		ID: dm.EventID(conversation.Channel, conversation.Account, dm.KindMessage, mid), Conversation: conversation, Kind: dm.KindMessage, MID: mid,
+		Text: "What is the price of the blue one?", MessageType: "text", KnownAccount: true, Time: at, ReceivedAt: at, Source: dm.SourceWebhook,
+		Raw: json.RawMessage(`{"sender":{"id":"7001"},"recipient":{"id":"17841400000000001"},"timestamp":1762000000000,"message":{"mid":"` + mid + `","text":"What is the price of the blue one?"}}`),
+	}
+}
