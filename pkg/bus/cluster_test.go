@@ -126,8 +126,9 @@ type member struct {
 	wg    sync.WaitGroup
 }
 
-// join starts a member whose handler calls work, if any, and then has its effect, unless the partition is lost by then.
-func (c *cluster) join(name string, work func(ctx context.Context, id string)) *member {
+// join starts a member whose handler calls work, if any, and then has its effect, unless work failed or the partition is
+// lost by then.
+func (c *cluster) join(name string, work func(ctx context.Context, id string) error) *member {
 	c.t.Helper()
 	m := &member{c: c, name: name, proxy: c.server.Proxy(c.t)}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -154,10 +155,7 @@ func (c *cluster) join(name string, work func(ctx context.Context, id string)) *
 	m.wg.Go(func() {
 		for msg := range out {
 			m.wg.Go(func() {
-				if work != nil {
-					work(msg.Context(), msg.UUID)
-				}
-				if msg.Context().Err() != nil || bus.Owned(msg.Context()) != nil {
+				if work != nil && work(msg.Context(), msg.UUID) != nil || msg.Context().Err() != nil || bus.Owned(msg.Context()) != nil {
 					msg.Nack()
 					return
 				}

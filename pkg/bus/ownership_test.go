@@ -37,10 +37,11 @@ func TestOwnershipOfAMemberThatIsCutOffMovesInOrder(t *testing.T) {
 	// The first member holds a few messages when its connection stalls, and has acknowledged others.
 	var stalled atomic.Bool
 	release := make(chan struct{})
-	a := c.join("a", func(context.Context, string) {
+	a := c.join("a", func(context.Context, string) error {
 		if stalled.Load() {
 			<-release
 		}
+		return nil
 	})
 	c.requireShares(5*time.Second, a)
 	c.publish(16, 0, 4)
@@ -81,8 +82,9 @@ func TestServerRestartRepeatsInOrderWithoutAStall(t *testing.T) {
 	c := newCluster(t, 2*time.Second)
 	var hold sync.Once
 	held, release := make(chan struct{}), make(chan struct{})
-	a := c.join("a", func(context.Context, string) {
+	a := c.join("a", func(context.Context, string) error {
 		hold.Do(func() { close(held); <-release })
+		return nil
 	})
 	c.requireShares(5*time.Second, a)
 	c.publish(16, 0, 3)
