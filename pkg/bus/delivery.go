@@ -7,6 +7,7 @@ type contextKey struct{}
 // delivery is what a message's context knows about where it came from.
 type delivery struct {
 	feed    *feed
+	held    *held
 	subject string
 	seq     uint64
 }
@@ -24,6 +25,16 @@ func Draining(ctx context.Context) <-chan struct{} {
 		return d.feed.draining
 	}
 	return nil
+}
+
+// waiting runs a wait without the message's slot among MaxInFlight: others go on meanwhile.
+func waiting(ctx context.Context, f func() bool) bool {
+	d, ok := deliveryOf(ctx)
+	if !ok || !d.feed.sub.lanes.yield(d.held) {
+		return f()
+	}
+	defer d.feed.sub.lanes.resume(d.held)
+	return f()
 }
 
 // Owned says whether effects are still ours to have: [ErrLeaseLost] once the partition's lease is over by our own clock,

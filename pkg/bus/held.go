@@ -16,6 +16,7 @@ type held struct {
 	seq     uint64 // in the stream
 	size    int64
 	first   *message.Message // of the first attempt, made when its key was asked for
+	slot    slot             // guarded by lanes.mu
 
 	// Guarded by feed.mu: a redelivery replaces msg, so that the acknowledgement goes to the consumer that lives.
 	msg   jetstream.Msg
@@ -41,7 +42,7 @@ func (h *held) message(ctx context.Context) *message.Message {
 		m = decode(msg)
 	}
 	h.first = nil
-	m.SetContext(context.WithValue(ctx, contextKey{}, delivery{feed: h.feed, subject: h.subject, seq: h.seq}))
+	m.SetContext(context.WithValue(ctx, contextKey{}, delivery{feed: h.feed, held: h, subject: h.subject, seq: h.seq}))
 	return m
 }
 

@@ -8,20 +8,32 @@ import (
 // at once. Lanes are served in the order in which they became ready, one message a turn, so that a busy one does not
 // starve the others.
 //
+// A message that only waits, for another attempt, keeps its lane but not its slot among the limit: see yield. However many
+// lanes wait, the others go on.
+//
 // Lanes outlive the consumers that fill them: when a partition's consumer is replaced, a message of the old one that is
 // still being handled keeps its lane, and what the new one brings waits behind it.
 type lanes struct {
-	limit  int
 	handle func(*held)
 
 	mu      sync.Mutex
 	idle    sync.Cond // signalled when a feed has nothing running any more
 	byKey   map[string]*lane
 	ready   []*lane
-	workers int
-	count   int           // messages queued or running
-	running map[*feed]int // of which running, by feed
+	free    int             // slots that nobody holds
+	back    []chan struct{} // messages that have waited and want a slot again, in their order
+	count   int             // messages queued or running
+	running map[*feed]int   // of which running, by feed
 }
+
+// slot says whether a message counts among the limit. Guarded by lanes.mu.
+type slot int
+
+const (
+	slotNone    slot = iota // queued, or done
+	slotHeld                // being handled
+	slotYielded             // being handled, and waiting
+)
 
 type lane struct {
 	key   string
@@ -30,7 +42,7 @@ type lane struct {
 
 // newLanes makes lanes whose messages go to handle, on goroutines of its own, at most limit at once.
 func newLanes(limit int, handle func(*held)) *lanes {
-	l := &lanes{limit: limit, handle: handle, byKey: map[string]*lane{}, running: map[*feed]int{}}
+	l := &lanes{free: limit, handle: handle, byKey: map[string]*lane{}, running: map[*feed]int{}}
 	l.idle.L = &l.mu
 	return l
 }
@@ -56,13 +68,13 @@ func (l *lanes) add(h *held) {
 // enqueue makes a lane ready and sees to it that a worker comes.
 func (l *lanes) enqueue(ready *lane) {
 	l.ready = append(l.ready, ready)
-	if l.workers < l.limit {
-		l.workers++
+	if l.free > 0 {
+		l.free--
 		go l.work()
 	}
 }
 
-// work handles the heads of ready lanes until none is ready.
+// work handles the heads of ready lanes until none is ready, or until a message that has waited wants its slot.
 func (l *lanes) work() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,11 +84,14 @@ func (l *lanes) work() {
 		l.ready = l.ready[1:]
 		h := current.queue[0]
 
+		h.slot = slotHeld
 		l.running[h.feed]++
 		l.mu.Unlock()
 		l.handle(h)
 		l.mu.Lock()
 
+		holds := h.slot == slotHeld
+		h.slot = slotNone
 		l.finished(h.feed)
 		current.queue[0] = nil
 		current.queue = current.queue[1:]
@@ -85,8 +100,75 @@ func (l *lanes) work() {
 		} else if current.key != "" {
 			delete(l.byKey, current.key)
 		}
+		if !holds { // given up on while it waited: its slot is somebody else's
+			if len(l.ready) == 0 || l.free == 0 {
+				return
+			}
+			l.free--
+		}
+		if len(l.back) > 0 {
+			l.pass()
+			return
+		}
 	}
-	l.workers--
+	l.next()
+}
+
+// pass gives the slot that the caller holds to the first who waits for one.
+func (l *lanes) pass() {
+	close(l.back[0])
+	l.back[0] = nil
+	l.back = l.back[1:]
+}
+
+// yield gives a message's slot to others for as long as it only waits. false when it holds none.
+func (l *lanes) yield(h *held) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if h.slot != slotHeld {
+		return false
+	}
+	h.slot = slotYielded
+	l.next()
+	return true
+}
+
+// resume takes a slot again after a yield. It waits its turn.
+func (l *lanes) resume(h *held) {
+	l.mu.Lock()
+	if h.slot != slotYielded {
+		l.mu.Unlock()
+		return // given up on meanwhile
+	}
+	if l.free > 0 {
+		l.free--
+		h.slot = slotHeld
+		l.mu.Unlock()
+		return
+	}
+	turn := make(chan struct{})
+	l.back = append(l.back, turn)
+	l.mu.Unlock()
+	<-turn
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if h.slot == slotYielded {
+		h.slot = slotHeld
+		return
+	}
+	l.next() // given up on while it stood in the queue: the slot goes on
+}
+
+// next hands a slot on: to a message that has waited, to a ready lane, or to whoever comes.
+func (l *lanes) next() {
+	switch {
+	case len(l.back) > 0:
+		l.pass()
+	case len(l.ready) > 0:
+		go l.work()
+	default:
+		l.free++
+	}
 }
 
 func (l *lanes) finished(f *feed) {
@@ -114,11 +196,4 @@ func (l *lanes) wait() {
 	for l.count > 0 {
 		l.idle.Wait()
 	}
-}
-
-// size is the number of messages queued or running, and of lanes with one of them.
-func (l *lanes) size() (messages, keyed int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.count, len(l.byKey)
 }

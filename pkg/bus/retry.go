@@ -86,7 +86,7 @@ func (r *retrier) again(h message.HandlerFunc, m *message.Message, err error) ([
 			r.log.Warn("handler.retry", "handler", handlerName(ctx), "message_id", m.UUID, "attempt", attempt, "tries", try,
 				"class", class.String(), "delay_ms", delay.Milliseconds(), "error", err)
 		}
-		if !wait(ctx, delay) {
+		if !waiting(ctx, func() bool { return wait(ctx, delay) }) {
 			return nil, fmt.Errorf("%w: %w", errStopping, err)
 		}
 		if class == Transient {

@@ -269,3 +269,39 @@ func (s *syncBuffer) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
+
+func TestLanesThatWaitLeaveTheirSlotsToOthers(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	// One slot, and many lanes that wait for a time far away: whoever can be handled is handled all the same.
+	sub := f.subscriber(func(c *bus.SubscriberConfig) { c.MaxInFlight, c.MaxHeld = 1, 100 })
+	var waiting atomic.Bool
+	var running, most atomic.Int32
+	waiting.Store(true)
+	var seen calls
+	f.route(bus.RouterConfig{Retry: bus.RetryConfig{MinDelay: time.Millisecond}}, sub, func(m *message.Message) error {
+		most.Store(max(most.Load(), running.Add(1)))
+		defer running.Add(-1)
+		seen.add(m.UUID)
+		if waiting.Load() && strings.HasPrefix(m.UUID, "paused") {
+			return bus.DeferUntil(errBad, time.Now().Add(20*time.Millisecond))
+		}
+		return nil
+	})
+	for i := range 30 {
+		f.publish(fmt.Sprintf("lane %d", i), fmt.Sprintf("paused %d", i))
+	}
+	for i := range 30 {
+		seen.wait(t, fmt.Sprintf("paused %d", i), 1)
+	}
+	f.publish("healthy", "one", "two", "three")
+	seen.wait(t, "three", 1)
+	waiting.Store(false)
+	for i := range 30 {
+		f.publish(fmt.Sprintf("lane %d", i), fmt.Sprintf("behind %d", i))
+	}
+	for i := range 30 {
+		seen.wait(t, fmt.Sprintf("behind %d", i), 1)
+	}
+	require.Equal(t, int32(1), most.Load(), "never more at once than MaxInFlight")
+}
