@@ -45,6 +45,10 @@ images: ## build a container image for every service, parley/SERVICE:$(VERSION)
 		docker build -f deploy/docker/Dockerfile --build-arg SERVICE=$$service --build-arg VERSION=$(VERSION) -t parley/$$name:$(VERSION) . || exit 1; \
 	done
 
+.PHONY: bench-bus
+bench-bus: require-go ## measure package bus against raw JetStream and the stock adapter, as ratios; ten minutes
+	@go run ./pkg/bus/bench $(BENCH)
+
 ##@ Checking
 
 .PHONY: test

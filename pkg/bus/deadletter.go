@@ -79,7 +79,7 @@ func (b *letterbox) post(m *message.Message, givenUp *GivenUpError) error {
 		if powerOfTwo(try) {
 			b.log.Warn("handler.dead_letter.retry", "stage", b.stage, "message_id", m.UUID, "attempt", try, "error", err)
 		}
-		if !wait(ctx, delays.NextBackOff()) {
+		if !waiting(ctx, func() bool { return wait(ctx, delays.NextBackOff()) }) {
 			return fmt.Errorf("%w: %w", errStopping, givenUp)
 		}
 	}
