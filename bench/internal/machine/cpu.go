@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -47,16 +48,31 @@ func (m Meter) Stop() Use {
 // tick is the unit of /proc: USER_HZ is 100 on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
-// Spent is the CPU time that processes have used since their start, with those of their children that have ended. What
-// it grows by under a load is a figure that others on the machine hardly disturb.
+// Spent is the CPU time that processes, and all that are below them, have used so far. What it grows by under a load is a
+// figure that others on the machine disturb less than they do a rate.
 func Spent(pids ...int) time.Duration {
 	var sum time.Duration
 	for _, pid := range pids {
-		if p, err := readProcess(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
-			sum += time.Duration(p.ticks) * tick
+		if ticks, err := treeTicks(pid); err == nil {
+			sum += time.Duration(ticks) * tick
 		}
 	}
 	return sum
+}
+
+// Own is the time that this process alone has used so far.
+func Own() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// Parent is a process's parent.
+func Parent(pid int) (int, error) {
+	p, err := readProcess(fmt.Sprintf("/proc/%d/stat", pid))
+	return p.parent, err
 }
 
 func take() sample {

@@ -85,9 +85,23 @@ func quiet[T any](ctx context.Context, b *Bench, take func() (T, error)) (best T
 	}
 }
 
-// each is the CPU time for one of n.
-func each(cpu time.Duration, n int) string {
-	return fmt.Sprintf("%d µs of CPU each", cpu.Microseconds()/int64(max(n, 1)))
+// cost is the CPU time of a load: of Parley with its bus, of PostgreSQL, and of who plays Meta.
+type cost struct{ parley, postgres, bench time.Duration }
+
+func (b *Bench) spent(ctx context.Context, in *site.Installation) cost {
+	c := cost{parley: in.CPU(), postgres: b.site.PostgresCPU(ctx)}
+	c.bench = machine.Own()
+	return c
+}
+
+func (c cost) since(before cost) cost {
+	return cost{c.parley - before.parley, c.postgres - before.postgres, c.bench - before.bench}
+}
+
+// each is the cost of one of n.
+func (c cost) each(n int) string {
+	us := func(d time.Duration) int64 { return d.Microseconds() / int64(max(n, 1)) }
+	return fmt.Sprintf("CPU each: %d µs, PostgreSQL %d, bench %d", us(c.parley), us(c.postgres), us(c.bench))
 }
 
 func milliseconds(d time.Duration) string {

@@ -99,15 +99,16 @@ func (b *Bench) repliesWith(ctx context.Context, in *site.Installation, s shape,
 		}
 	}
 	for _, rate := range []float64{200, 1000} {
+		profiled := b.profile(ctx, in, fmt.Sprintf("rate-%.0f-%dms", rate, delay.Milliseconds()))
 		got, use, tries, err := quiet(ctx, b, func() (answers, error) {
 			return b.answered(ctx, in, load{rate: rate, lasts: b.o.Each, delay: delay})
 		})
-		if err != nil {
+		if err := errors.Join(err, profiled()); err != nil {
 			return err
 		}
 		p50, p99 := traffic.Percentile(got.Latencies, 50), traffic.Percentile(got.Latencies, 99)
 		row := report.Row{
-			Measure: fmt.Sprintf("p50 at %.0f/s, %s", rate, name), Got: milliseconds(p50), Detail: "p99 " + milliseconds(p99) + "; " + each(got.cpu, got.Answered), Broken: got.broken(),
+			Measure: fmt.Sprintf("p50 at %.0f/s, %s", rate, name), Got: milliseconds(p50), Detail: "p99 " + milliseconds(p99) + "; " + got.cost.each(got.Answered), Broken: got.broken(),
 			Value: float64(p50.Microseconds()) / 1000, Use: use, Tries: tries,
 		}
 		if rate == 200 && delay == 0 {
@@ -124,7 +125,7 @@ func (b *Bench) repliesWith(ctx context.Context, in *site.Installation, s shape,
 	}
 	row := report.Row{
 		Measure: "replies/s, " + name, Got: fmt.Sprintf("%.0f/s", got.perSecond()), Value: got.perSecond(), Broken: got.broken(), Use: use, Tries: tries,
-		Detail: fmt.Sprintf("%s; %d replies, their rows complete %.1f s later", each(got.cpu, got.Answered), got.Answered, got.archived.Seconds()),
+		Detail: fmt.Sprintf("%s; %d replies, their rows complete %.1f s later", got.cost.each(got.Answered), got.Answered, got.archived.Seconds()),
 	}
 	if delay == 0 {
 		row.Floor, row.Goal, row.Unit = s.saturation.floor, s.saturation.goal, "/s"
@@ -144,8 +145,7 @@ type load struct {
 type answers struct {
 	traffic.Answers
 	refused int
-	// cpu is what the services, and the bus, took for all of it; not PostgreSQL.
-	cpu time.Duration
+	cost    cost
 	// archived is how long after the last reply the last row was there.
 	archived time.Duration
 }
@@ -164,7 +164,7 @@ func (b *Bench) answered(ctx context.Context, in *site.Installation, l load) (an
 	author := b.author(question)
 	track := traffic.NewTrack(author, mostWebhooks)
 	b.stub.Play(track, l.delay)
-	cpu := in.CPU()
+	begun := b.spent(ctx, in)
 	before, err := rows(ctx, in)
 	if err != nil {
 		return answers{}, err
@@ -195,7 +195,7 @@ func (b *Bench) answered(ctx context.Context, in *site.Installation, l load) (an
 			return answers{}, err
 		}
 	}
-	return answers{Answers: track.Answers(posted.Count), refused: posted.Refused, cpu: in.CPU() - cpu, archived: time.Since(begin)}, nil
+	return answers{Answers: track.Answers(posted.Count), refused: posted.Refused, cost: b.spent(ctx, in).since(begun), archived: time.Since(begin)}, nil
 }
 
 // rows counts the messages that are archived for good: those of customers, and ours with their outcome.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/parley-dm/parley/bench/internal/machine"
 	"github.com/parley-dm/parley/bench/internal/report"
@@ -66,22 +65,22 @@ func (b *Bench) flood(ctx context.Context, start func(context.Context) (*site.In
 		load.For = b.o.Each
 		got, use, tries, err = quiet(ctx, b, func() (accepted, error) {
 			load.Author = b.author("What is the price of the blue one?")
-			before := in.CPU()
+			before := b.spent(ctx, in)
 			posted, err := load.Post(ctx)
-			return accepted{posted, in.CPU() - before}, err
+			return accepted{posted, b.spent(ctx, in).since(before)}, err
 		})
 	}
 	return got, use, tries, errors.Join(err, in.Stop())
 }
 
-// accepted is what came of webhooks, and the CPU time that it took the processes which took them.
+// accepted is what came of webhooks, and what they cost.
 type accepted struct {
 	traffic.Posted
-	cpu time.Duration
+	cost cost
 }
 
 func (p accepted) detail() string {
-	return fmt.Sprintf("p50 %s, p99 %s; %s", milliseconds(traffic.Percentile(p.Latencies, 50)), milliseconds(traffic.Percentile(p.Latencies, 99)), each(p.cpu, p.Count))
+	return fmt.Sprintf("p50 %s, p99 %s; %s", milliseconds(traffic.Percentile(p.Latencies, 50)), milliseconds(traffic.Percentile(p.Latencies, 99)), p.cost.each(p.Count))
 }
 
 func (p accepted) broken() string {

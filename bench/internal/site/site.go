@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/parley-dm/parley/bench/internal/machine"
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/postgres"
 	"github.com/parley-dm/parley/pkg/postgres/pglocal"
@@ -90,6 +91,24 @@ func Open(ctx context.Context, o Options) (s *Site, err error) {
 	}
 	s.postgres, err = pglocal.Start(ctx, pglocal.Options{})
 	return s, err
+}
+
+// PostgresCPU is the time that PostgreSQL's processes have used so far; 0 where the system does not tell.
+func (s *Site) PostgresCPU(ctx context.Context) time.Duration {
+	conn, err := pgx.Connect(ctx, s.postgres.URL())
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var backend int
+	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&backend); err != nil {
+		return 0
+	}
+	postmaster, err := machine.Parent(backend)
+	if err != nil {
+		return 0
+	}
+	return machine.Spent(postmaster)
 }
 
 // Close ends PostgreSQL and removes the folder.
