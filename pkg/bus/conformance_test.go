@@ -39,11 +39,20 @@ var features = tests.Features{
 func TestPubSub(t *testing.T) {
 	suite := newSuite(t)
 	features := features
-	features.RestartServiceCommand = suite.restartCommand(t)
+	if !raceDetector {
+		// With the detector, only the suite's own race would be found: see race_test.go. TestNothingIsLostOverRestarts is the
+		// same without it.
+		features.RestartServiceCommand = suite.restartCommand(t)
+	}
 	tests.TestPubSub(t, features, suite.create, suite.createGroup)
 }
 
 func TestPubSubStressTest(t *testing.T) {
+	// The suite's default of ten rounds takes minutes; STRESS_TEST_COUNT=10 asks for them.
+	if os.Getenv("STRESS_TEST_COUNT") == "" {
+		require.NoError(t, os.Setenv("STRESS_TEST_COUNT", "2")) // Setenv of testing forbids the rounds to be parallel
+		defer func() { require.NoError(t, os.Unsetenv("STRESS_TEST_COUNT")) }()
+	}
 	suite := newSuite(t)
 	tests.TestPubSubStressTest(t, features, suite.create, suite.createGroup)
 }

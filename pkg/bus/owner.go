@@ -288,18 +288,22 @@ func (o *owner) stop() {
 	o.leaving = true
 	o.mu.Unlock()
 	o.nudge()
-	// After what is being announced, or we would live on for the others.
-	o.announcing.Lock()
-	defer o.announcing.Unlock()
 	// What was begun may end: a lease that was just being taken would have to run out otherwise.
 	late := time.AfterFunc(releaseTimeout, o.cancel)
+	o.sayGoodbye()
+	<-o.left
+	late.Stop()
+	o.cancel()
+	o.wg.Wait()
+}
+
+// sayGoodbye takes our name from the members, after what is being announced, or we would live on for the others.
+func (o *owner) sayGoodbye() {
+	o.announcing.Lock()
+	defer o.announcing.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), releaseTimeout)
 	defer cancel()
 	if err := o.cfg.Bucket.Delete(ctx, o.memberKey()); err != nil {
 		o.log.Warn("ownership.leave", "error", err)
 	}
-	<-o.left
-	late.Stop()
-	o.cancel()
-	o.wg.Wait()
 }

@@ -54,7 +54,9 @@ func (o *owner) acquire(p *partition, old lease) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	defer o.nudge()
+	if err == nil || o.leaving { // else at the next tick, or we would spin
+		defer o.nudge()
+	}
 	if err != nil {
 		delete(o.mine, p.number)
 		if o.ctx.Err() == nil && !errors.Is(err, ErrWrongRevision) {

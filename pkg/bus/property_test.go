@@ -76,6 +76,15 @@ func runScript(t *testing.T, script []string) {
 	close(w.numbers)
 	w.publishing.Wait()
 	w.c.requireAll(w.keys, w.published, 40*time.Second)
+
+	// Nothing is left behind on the server once the last has left.
+	w.c.requireShares(20*time.Second, w.up...)
+	for _, m := range w.up {
+		m.leave()
+	}
+	stream, err := w.c.conn.JetStream().Stream(context.Background(), "WORK")
+	require.NoError(t, err)
+	require.Zero(t, stream.CachedInfo().State.Consumers)
 }
 
 func (w *world) step(s string) {
