@@ -21,6 +21,7 @@ import (
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/sender/internal/deliver"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
+	"github.com/parley-dm/parley/services/sender/internal/reconcile"
 )
 
 // Name is the stage's name in logs, metrics and subscriptions.
@@ -31,7 +32,12 @@ const Name = "sender"
 const (
 	claimTimeout  = 5 * time.Second
 	settleTimeout = 5 * time.Second
+	// doubtMargin leaves room for a look after the time when a call cannot arrive any more.
+	doubtMargin = 20 * time.Second
 )
+
+// BeforeAck is the last step of an intent: everything is told, and only the acknowledgement is missing.
+const BeforeAck = "before the ack"
 
 // Config is the sender's settings.
 type Config struct {
@@ -46,10 +52,13 @@ type Config struct {
 	RatePerAccount float64       `env:"SEND_RATE_PER_ACCOUNT" envDefault:"100" help:"messages a second to the Send API for one account; 0 for no limit"`
 	MaxInFlight    int           `env:"MAX_IN_FLIGHT" envDefault:"256" help:"messages handled at once"`
 	LeaseTTL       time.Duration `env:"LEASE_TTL" envDefault:"6s" help:"how long the partitions of a killed replica wait for another"`
-	SendTimeout    time.Duration `env:"SEND_TIMEOUT" envDefault:"10s" help:"how long one call of the Send API may take; what is not answered then is an unknown outcome"`
+	SendTimeout    time.Duration `env:"SEND_TIMEOUT" envDefault:"10s" help:"how long one call of the Send API may take; what is not answered then may have been sent"`
+	DoubtTimeout   time.Duration `env:"DOUBT_TIMEOUT" envDefault:"5m" help:"how long what came of a message that may have been sent is looked for, while its conversation waits; then it is unknown and left to a person"`
 
 	// Host is lent by a process that runs several services.
 	Host *pipeline.Host `env:"-"`
+	// At is told each step of a message, for tests that end the process there.
+	At func(step string) `env:"-"`
 }
 
 // Validate reports every problem of the settings.
@@ -76,8 +85,14 @@ func (c Config) Validate() error {
 	if c.SendTimeout < 100*time.Millisecond || c.SendTimeout > time.Minute {
 		errs = append(errs, fmt.Errorf("SEND_TIMEOUT: got %s, expected 100ms to 1m", c.SendTimeout))
 	}
+	if need := c.inFlight() + doubtMargin; c.DoubtTimeout < need || c.DoubtTimeout > time.Hour {
+		errs = append(errs, fmt.Errorf("DOUBT_TIMEOUT: got %s, expected %s (SEND_TIMEOUT and %s) to 1h", c.DoubtTimeout, need, need-c.SendTimeout))
+	}
 	return errors.Join(errs...)
 }
+
+// inFlight is how long after a claim its call may still arrive.
+func (c Config) inFlight() time.Duration { return claimTimeout + c.SendTimeout + settleTimeout }
 
 func validVersion(v string) bool {
 	major, minor, ok := strings.Cut(strings.TrimPrefix(v, "v"), ".")
@@ -113,18 +128,20 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer client.Close()
 	deliverer, err := deliver.New(deliver.Deps{
 		Accounts: book, Graph: client, Log: tel.Log, Metrics: tel.Metrics,
-		Ledger: ledger.New(bucket, ledger.Options{Doubt: cfg.SendTimeout + claimTimeout + settleTimeout, SettleTimeout: settleTimeout}),
+		Ledger:     ledger.New(bucket, ledger.Options{Doubt: cfg.DoubtTimeout, SettleTimeout: settleTimeout}),
+		Reconciler: reconcile.New(p, client),
 	}, deliver.Options{
 		GraphURL: strings.TrimRight(cfg.GraphURL, "/"), AppSecret: cfg.proofSecret(), RatePerAccount: cfg.RatePerAccount, ClaimTimeout: claimTimeout,
+		InFlight: cfg.inFlight(), At: cfg.at(),
 	})
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	if need := claimTimeout + cfg.SendTimeout + settleTimeout; need > cfg.ShutdownTimeout {
+	if need := cfg.inFlight(); need > cfg.ShutdownTimeout {
 		tel.Log.Warn("config.stop_may_cut_calls", "shutdown_timeout", cfg.ShutdownTimeout.String(), "a_call_may_take", need.String())
 	}
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
-	if err := p.HandleIntents("send", pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL}, send(p, deliverer)); err != nil { //nolint:contextcheck // subscribes; the messages bring contexts of their own
+	if err := p.HandleIntents("send", pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL}, send(p, deliverer, cfg.At)); err != nil { //nolint:contextcheck // subscribes; the messages bring contexts of their own
 		return err
 	}
 	group := run.NewGroup(ctx)
@@ -133,13 +150,26 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return group.Wait()
 }
 
+func (c Config) at() func(deliver.Step) {
+	if c.At == nil {
+		return nil
+	}
+	return func(s deliver.Step) { c.At(string(s)) }
+}
+
 // send is the stage's handler.
-func send(p *pipeline.Pipeline, d *deliver.Deliverer) pipeline.Handler[dm.ReplyIntent] {
+func send(p *pipeline.Pipeline, d *deliver.Deliverer, at func(step string)) pipeline.Handler[dm.ReplyIntent] {
 	return func(ctx context.Context, e envelope.Envelope[dm.ReplyIntent]) ([]pipeline.Outgoing, error) {
 		deliveries, err := d.Deliver(ctx, e.Data)
 		out := make([]pipeline.Outgoing, 0, len(deliveries))
 		for _, delivery := range deliveries {
 			out = append(out, p.Delivery(delivery, e.CorrelationID, e.ID))
+		}
+		if err == nil && at != nil {
+			// What is told here is not told again, because it has the same ids: the step is after it.
+			if err = p.Publish(ctx, out...); err == nil {
+				at(BeforeAck)
+			}
 		}
 		if err == nil {
 			return out, nil

@@ -18,10 +18,12 @@ type Scan struct {
 	Since time.Time
 }
 
-// page is how many messages are asked for at once, and idle how long the server may take for the first of them.
+// page is how many messages are asked for at once, idle how long the server may take for the first of them, and forget how
+// long it keeps a consumer that nobody asks any more, where it could not be told.
 const (
-	page = 500
-	idle = 5 * time.Second
+	page   = 500
+	idle   = 5 * time.Second
+	forget = 30 * time.Second
 )
 
 // errStalled: the server promised messages that did not come.
@@ -35,7 +37,7 @@ func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.
 		return fmt.Errorf("read stream %s: %w", s.Stream, err)
 	}
 	last := stream.CachedInfo().State.LastSeq
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: s.Subjects, DeliverPolicy: jetstream.DeliverAllPolicy}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: s.Subjects, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: forget}
 	switch {
 	case s.From > 0:
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.From
@@ -50,6 +52,11 @@ func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", s.Stream, err)
 	}
+	defer func() {
+		done, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = stream.DeleteConsumer(done, consumer.CachedInfo().Name) // else it is forgotten by itself
+	}()
 	// An ordered consumer that has to begin anew counts what is pending from there; what we saw ourselves counts too.
 	for left := info.NumPending; left > 0; {
 		batch, err := consumer.Fetch(min(page, int(left)), jetstream.FetchMaxWait(idle)) //nolint:gosec // bounded by page

@@ -10,6 +10,7 @@ import (
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/meta/graph"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
+	"github.com/parley-dm/parley/services/sender/internal/limit"
 )
 
 // maxRecorded bounds the attempts that a message's record keeps; the newest ones.
@@ -18,14 +19,22 @@ const maxRecorded = 20
 // call makes the one call that a claim allows and writes what came of it. From here on the end of ctx stops nothing: a
 // claim without an outcome is a message that a person has to look after.
 func (v *Deliverer) call(ctx context.Context, m *message, claim *ledger.Claim, cred graph.Credentials, report func(error)) (ledger.Entry, error) {
+	if err := v.stale(ctx, m, claim); err != nil {
+		report(limit.ErrNotCalled)
+		return ledger.Entry{}, err
+	}
 	began := v.o.Now()
 	result, sendErr := v.d.Graph.Send(context.WithoutCancel(ctx), cred, m.intent.Customer, m.part)
 	took := v.o.Now().Sub(began)
 	report(sendErr)
+	v.o.At(AfterCall)
 
 	outcome := v.judge(claim.Entry, result, sendErr)
 	outcome.Attempts = record(claim.Attempts, attempt(began, took, sendErr))
 	entry, err := v.d.Ledger.Settle(ctx, claim, outcome)
+	if err == nil {
+		v.o.At(AfterOutcome)
+	}
 	class := classOf(sendErr)
 	v.metrics.sent(string(outcome.State), class, took)
 	v.told(ctx, m, outcome, class, sendErr)
@@ -35,9 +44,26 @@ func (v *Deliverer) call(ctx context.Context, m *message, claim *ledger.Claim, c
 		return ledger.Entry{}, bus.WhileAway(err)
 	case entry.State == ledger.Open:
 		return ledger.Entry{}, back
+	case !entry.State.Final(): // in doubt, or somebody else's by now
+		return ledger.Entry{}, bus.DeferUntil(fmt.Errorf("%w: %s", errInDoubt, outcome.Reason), v.o.Now().Add(minLook))
 	default:
 		return entry, nil
 	}
+}
+
+// errStale is a claim that is too old to be used.
+var errStale = errors.New("the process stood still between claim and call")
+
+// stale gives a claim back whose process stood still since: others may be about to find that nothing was sent.
+func (v *Deliverer) stale(ctx context.Context, m *message, claim *ledger.Claim) error {
+	if v.o.Now().Sub(claim.At) <= v.o.ClaimTimeout+time.Second {
+		return nil
+	}
+	entry, err := v.d.Ledger.Settle(ctx, claim, ledger.Entry{State: ledger.Open, Tries: claim.Tries, Attempts: claim.Attempts})
+	if err == nil {
+		v.told(ctx, m, entry, "", errStale)
+	}
+	return bus.WhileAway(errors.Join(errStale, err))
 }
 
 // judge says what a call's result means for the message. It is pure.
@@ -55,7 +81,7 @@ func (v *Deliverer) judge(before ledger.Entry, result graph.SendResult, err erro
 	}
 	switch e.Class {
 	case graph.ClassUnknown, graph.ClassSentAnyway:
-		out.State = ledger.Unknown
+		out.State, out.SentAnyway = ledger.InDoubt, e.Class == graph.ClassSentAnyway
 	case graph.ClassRateLimited, graph.ClassTokenDead, graph.ClassAccountBlocked:
 		// The account's trouble, not the message's: it waits, and this counts as no try.
 		out.State, out.Tries = ledger.Open, before.Tries

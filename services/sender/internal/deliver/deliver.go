@@ -1,8 +1,9 @@
 // Package deliver carries out reply intents: it claims each message in the ledger, calls the Send API once, and says what
 // came of it.
 //
-// It never calls again for a message that may have gone out. What is known not to have gone out and may go later is open
-// again in the ledger, and the error that is returned says when to come back; the bus does the waiting.
+// It never calls again for a message that may have gone out. Such a message is in doubt: what came of it is found out, or it
+// is unknown in the end. What is known not to have gone out and may go later is open again in the ledger. The error that is
+// returned says when to come back; the bus does the waiting.
 package deliver
 
 import (
@@ -24,6 +25,7 @@ import (
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
 	"github.com/parley-dm/parley/services/sender/internal/limit"
+	"github.com/parley-dm/parley/services/sender/internal/reconcile"
 )
 
 // Accounts knows the accounts and their tokens.
@@ -40,6 +42,12 @@ type Graph interface {
 type Ledger interface {
 	Claim(ctx context.Context, key string) (*ledger.Claim, error)
 	Settle(ctx context.Context, c *ledger.Claim, outcome ledger.Entry) (ledger.Entry, error)
+	Resolve(ctx context.Context, d *ledger.DoubtError, outcome ledger.Entry) (ledger.Entry, error)
+}
+
+// Reconciler finds out what came of a message that may have been sent.
+type Reconciler interface {
+	Look(ctx context.Context, q reconcile.Question) (reconcile.Answer, error)
 }
 
 // Deps is what a Deliverer works with.
@@ -47,8 +55,10 @@ type Deps struct {
 	Accounts Accounts
 	Graph    Graph
 	Ledger   Ledger
-	Log      *slog.Logger
-	Metrics  prometheus.Registerer
+	// Reconciler may be nil: what is in doubt is then unknown in the end.
+	Reconciler Reconciler
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer
 }
 
 // Options says how to deliver.
@@ -64,9 +74,24 @@ type Options struct {
 	MaxAttempts int
 	// ClaimTimeout bounds the claim of one message; 5 seconds if zero.
 	ClaimTimeout time.Duration
+	// InFlight is how long after a claim its call may still arrive; 20 seconds if zero. What is not there then was not sent.
+	InFlight time.Duration
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
+	// At is told each step of a message, for tests that end the process there; nil tells nobody.
+	At func(Step)
 }
+
+// Step is a place in a message's way where the process may end.
+type Step string
+
+// The steps.
+const (
+	BeforeClaim  Step = "before the claim"
+	AfterClaim   Step = "after the claim"
+	AfterCall    Step = "after the call"
+	AfterOutcome Step = "after the outcome is written"
+)
 
 // Deliverer carries out reply intents. It is safe for concurrent use, and for the same intent twice.
 type Deliverer struct {
@@ -86,8 +111,14 @@ func New(d Deps, o Options) (*Deliverer, error) {
 	if o.ClaimTimeout <= 0 {
 		o.ClaimTimeout = 5 * time.Second
 	}
+	if o.InFlight <= 0 {
+		o.InFlight = 20 * time.Second
+	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.At == nil {
+		o.At = func(Step) {}
 	}
 	v := &Deliverer{d: d, o: o, rates: limit.NewRates(o.RatePerAccount), gate: limit.NewGate(o.Now), breakers: limit.NewBreakers(d.Log)}
 	var err error
@@ -104,17 +135,20 @@ func (v *Deliverer) Deliver(ctx context.Context, intent dm.ReplyIntent) ([]dm.De
 	}
 	parts := graph.Expand(intent.Parts)
 	done := make([]dm.Delivery, 0, len(parts))
-	broken := ""
+	broken, mids := "", []string(nil)
 	for n, part := range parts {
 		if n > 0 && stopping(ctx) {
 			return done, limit.ErrStopped
 		}
-		m := &message{intent: &intent, part: part, n: n, of: len(parts), broken: broken}
+		m := &message{intent: &intent, part: part, n: n, of: len(parts), broken: broken, before: mids}
 		entry, err := v.message(ctx, m)
 		if err != nil {
 			return done, fmt.Errorf("deliver message %d of intent %s: %w", n, intent.ID, err)
 		}
 		done = append(done, m.delivery(entry))
+		if entry.MID != "" {
+			mids = append(mids, entry.MID)
+		}
 		if broken == "" && (entry.State == ledger.Failed || entry.State == ledger.Expired) {
 			broken = fmt.Sprintf("message %d of %d before it was not sent: %s", n+1, len(parts), entry.Reason)
 		}
@@ -148,6 +182,8 @@ type message struct {
 	n, of  int
 	// broken is why a message before it was not sent, which is why this one is not sent either.
 	broken string
+	// before are the mids of the messages before it.
+	before []string
 
 	account accounts.Account
 }
@@ -186,7 +222,7 @@ func (v *Deliverer) message(ctx context.Context, m *message) (ledger.Entry, erro
 	if err != nil || !claim.Held() {
 		report(limit.ErrNotCalled)
 		if err != nil {
-			return ledger.Entry{}, err
+			return v.doubtful(ctx, m, err)
 		}
 		return v.settled(ctx, m, claim.Entry), nil
 	}
@@ -215,7 +251,7 @@ func (v *Deliverer) refuse(m *message, known bool) (ledger.State, string) {
 func (v *Deliverer) close(ctx context.Context, m *message, state ledger.State, reason string) (ledger.Entry, error) {
 	claim, err := v.claim(ctx, m)
 	if err != nil {
-		return ledger.Entry{}, err
+		return v.doubtful(ctx, m, err)
 	}
 	if !claim.Held() {
 		return v.settled(ctx, m, claim.Entry), nil
@@ -245,16 +281,18 @@ func (v *Deliverer) claim(ctx context.Context, m *message) (*ledger.Claim, error
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.o.ClaimTimeout)
 	defer cancel()
+	v.o.At(BeforeClaim)
 	claim, err := v.d.Ledger.Claim(ctx, m.key())
 	var doubt *ledger.DoubtError
 	switch {
 	case errors.As(err, &doubt):
 		v.metrics.claims.WithLabelValues("in_doubt").Inc()
-		return nil, bus.DeferUntil(err, doubt.Until)
+		return nil, err
 	case err != nil:
 		v.metrics.claims.WithLabelValues("failed").Inc()
 		return nil, bus.WhileAway(err) // the ledger is away, or others write the key: the message is not at fault
 	case claim.Held():
+		v.o.At(AfterClaim)
 		v.metrics.claimed.Inc()
 	}
 	return claim, nil

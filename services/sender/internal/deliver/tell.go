@@ -20,7 +20,7 @@ func (v *Deliverer) told(ctx context.Context, m *message, e ledger.Entry, class 
 	switch e.State {
 	case ledger.Unknown:
 		level = slog.LevelError
-	case ledger.Failed, ledger.Expired, ledger.Open:
+	case ledger.Failed, ledger.Expired, ledger.Open, ledger.InDoubt:
 		level = slog.LevelWarn
 	case ledger.Claimed, ledger.Sent:
 	}
@@ -65,6 +65,8 @@ type metrics struct {
 	claims    *prometheus.CounterVec
 	waits     *prometheus.CounterVec
 	pauses    *prometheus.CounterVec
+	// reconciled counts what came of messages in doubt; those that are given up are sends that end as unknown.
+	reconciled *prometheus.CounterVec
 	// The two that count on every message, looked up once.
 	claimed   prometheus.Counter
 	ok        prometheus.Counter
@@ -89,13 +91,16 @@ func newMetrics(r prometheus.Registerer, gate *limit.Gate) (*metrics, error) {
 		pauses: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_send_pauses_total", Help: "Pauses of accounts and apps, by class of the error that began them.",
 		}, []string{"scope", "class"}),
+		reconciled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_sends_reconciled_total", Help: "Messages that may have been sent and whose fate was found out: by echo or by conversation.",
+		}, []string{"outcome", "by"}),
 	}
 	m.claimed, m.ok, m.rateWaits = m.claims.WithLabelValues("claimed"), m.sends.WithLabelValues(string(ledger.Sent), "ok"), m.waits.WithLabelValues("rate")
 	paused := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "parley_send_paused", Help: "Accounts and apps that are paused now.",
 	}, func() float64 { return float64(gate.Size()) })
 	var errs []error
-	for _, c := range []prometheus.Collector{m.sends, m.durations, m.claims, m.waits, m.pauses, paused} {
+	for _, c := range []prometheus.Collector{m.sends, m.durations, m.claims, m.waits, m.pauses, m.reconciled, paused} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)

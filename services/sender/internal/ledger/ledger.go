@@ -2,9 +2,10 @@
 // no idempotency key; this is what stands in for one.
 //
 // A message is claimed by compare-and-set before the call and its outcome is written after. Whoever finds a claim without
-// an outcome cannot know whether the message went out: the one who claimed it may be about to say so, and is given a time
-// for it; after that the message is unknown and is not sent again. Correctness needs no clocks that agree, only the
-// compare-and-set: an outcome that comes late after all replaces the doubt.
+// an outcome cannot know whether the message went out: the one who claimed it may be about to say so, or it can be found out
+// elsewhere and written with [Ledger.Resolve]. There is a time for both; after that the message is unknown and is not sent
+// again. Correctness needs no clocks that agree, only the compare-and-set: an outcome that comes late after all replaces
+// the doubt.
 //
 // The ledger does not decide what to send and makes no calls.
 package ledger
@@ -31,8 +32,8 @@ type Bucket interface {
 
 // Options says how to keep it.
 type Options struct {
-	// Doubt is how long a claim of somebody else may stand without an outcome before the message counts as unknown: longer
-	// than a call and the writing of its outcome can take.
+	// Doubt is how long a message may be in doubt, after it was first found so, before it counts as unknown: longer than a
+	// call and the writing of its outcome can take.
 	Doubt time.Duration
 	// SettleTimeout bounds the writing of one outcome, tries included.
 	SettleTimeout time.Duration
@@ -58,9 +59,9 @@ type note struct {
 	// written; with none, no call was made under it.
 	claim   string
 	outcome *Entry
-	// seen is when a claim of somebody else was first found without an outcome.
-	seen    time.Time
-	seenFor string
+	// seen is when the key's revision seenAs was first found in doubt. One who claims anew begins the time anew.
+	seen   time.Time
+	seenAs uint64
 }
 
 // New keeps a ledger in a bucket.
@@ -88,15 +89,6 @@ type Claim struct {
 // Held says that the message is ours to send now. Otherwise the entry has an outcome already.
 func (c *Claim) Held() bool { return c.held }
 
-// DoubtError is a claim of somebody else that has no outcome yet.
-type DoubtError struct {
-	Key string
-	// Until is when to look again: then it has an outcome or is unknown.
-	Until time.Time
-}
-
-func (e *DoubtError) Error() string { return "claimed elsewhere, and without an outcome yet: " + e.Key }
-
 // errChanging is a key that others change again and again.
 var errChanging = errors.New("the ledger entry keeps changing")
 
@@ -119,18 +111,18 @@ func (l *Ledger) Claim(ctx context.Context, key string) (*Claim, error) {
 	case err == nil && n == (note{}):
 		return &Claim{Entry: fresh, key: key, rev: rev, held: true}, nil
 	case err == nil:
-		return l.ours(ctx, key, n, fresh, rev)
+		return l.ours(ctx, key, n, bus.Entry{Revision: rev}, fresh)
 	case !errors.Is(err, bus.ErrKeyExists):
 		n.claim = name
 		l.remember(key, n)
 		return nil, fmt.Errorf("claim: %w", err)
 	}
 	for range 5 {
-		entry, rev, err := l.get(ctx, key)
+		at, entry, err := l.get(ctx, key)
 		if err != nil {
 			return nil, fmt.Errorf("claim: %w", err)
 		}
-		c, err := l.found(ctx, key, name, entry, rev)
+		c, err := l.found(ctx, key, name, at, entry)
 		if !errors.Is(err, bus.ErrWrongRevision) {
 			return c, err
 		}
@@ -138,44 +130,52 @@ func (l *Ledger) Claim(ctx context.Context, key string) (*Claim, error) {
 	return nil, fmt.Errorf("claim %s: %w", key, errChanging)
 }
 
-// found decides about a key that exists. name is what a new claim would be called.
-func (l *Ledger) found(ctx context.Context, key, name string, e Entry, rev uint64) (*Claim, error) {
+// found decides about a key that exists, in the bucket as at. name is what a new claim would be called.
+func (l *Ledger) found(ctx context.Context, key, name string, at bus.Entry, e Entry) (*Claim, error) {
 	n := l.noted(key)
 	switch {
 	case e.State.Final():
 		l.forget(key)
-		return &Claim{Entry: e, key: key, rev: rev}, nil
+		return &Claim{Entry: e, key: key, rev: at.Revision}, nil
 	case e.State == Open:
-		return l.take(ctx, key, name, e, rev)
-	case n.claim != e.Claim:
-		return l.doubt(ctx, key, n, e, rev)
+		return l.take(ctx, key, name, e, at.Revision)
+	case e.State == InDoubt || n.claim != e.Claim:
+		return l.doubt(ctx, key, n, at, e)
 	default:
-		return l.ours(ctx, key, n, e, rev)
+		return l.ours(ctx, key, n, at, e)
 	}
 }
 
 // ours goes on with a claim of ours: with the outcome that could not be written when there is one, else as if it had just
 // been made, since no call was made under it.
-func (l *Ledger) ours(ctx context.Context, key string, n note, e Entry, rev uint64) (*Claim, error) {
-	c := &Claim{Entry: e, key: key, rev: rev, held: true}
-	if n.outcome != nil && n.outcome.State.Final() {
+func (l *Ledger) ours(ctx context.Context, key string, n note, at bus.Entry, e Entry) (*Claim, error) {
+	c := &Claim{Entry: e, key: key, rev: at.Revision, held: true}
+	if n.outcome != nil && n.outcome.State != Open {
 		settled, err := l.Settle(ctx, c, *n.outcome)
 		if err != nil {
 			return nil, err
 		}
 		l.forget(key)
+		if !settled.State.Final() {
+			return nil, fmt.Errorf("claim %s: %w", key, bus.ErrWrongRevision) // look again: it is in doubt, or somebody else's
+		}
 		return &Claim{Entry: settled, key: key}, nil
 	}
 	if n.outcome != nil {
-		c.Tries, c.Attempts = n.outcome.Tries, n.outcome.Attempts
+		e.Tries, e.Attempts = n.outcome.Tries, n.outcome.Attempts
 	}
-	l.forget(key)
-	return c, nil
+	if at.Created.IsZero() { // made just now
+		c.Entry = e
+		l.forget(key)
+		return c, nil
+	}
+	// It may be old enough for somebody else to be finding out what came of it: it is made anew before it is used.
+	return l.take(ctx, key, e.Claim, e, at.Revision)
 }
 
 // take claims a key that is known not to have been sent, and keeps what was tried before.
 func (l *Ledger) take(ctx context.Context, key, name string, before Entry, rev uint64) (*Claim, error) {
-	e := Entry{State: Claimed, At: l.o.Now().UTC(), Claim: name, Tries: before.Tries, Attempts: before.Attempts}
+	e := Entry{State: Claimed, At: l.o.Now().UTC(), Claim: name, Doubted: before.Doubted, Tries: before.Tries, Attempts: before.Attempts}
 	value, err := e.encode()
 	if err != nil {
 		return nil, err
@@ -192,36 +192,15 @@ func (l *Ledger) take(ctx context.Context, key, name string, before Entry, rev u
 	return &Claim{Entry: e, key: key, rev: rev, held: true}, nil
 }
 
-// doubt waits for the outcome of somebody else's claim, and ends the wait.
-func (l *Ledger) doubt(ctx context.Context, key string, n note, e Entry, rev uint64) (*Claim, error) {
-	now := l.o.Now()
-	if n.seenFor != e.Claim || n.seen.IsZero() {
-		n.seen, n.seenFor = now, e.Claim
-		l.remember(key, n)
-	}
-	if until := n.seen.Add(l.o.Doubt); now.Before(until) {
-		return nil, &DoubtError{Key: key, Until: until}
-	}
-	e.State, e.At = Unknown, now.UTC()
-	e.Reason = "the sender that had claimed it ended without saying what came of it; it may have been sent"
-	value, err := e.encode()
-	if err != nil {
-		return nil, err
-	}
-	rev, err = l.bucket.Update(ctx, key, value, rev)
-	if err != nil {
-		return nil, fmt.Errorf("give up waiting for an outcome: %w", err)
-	}
-	l.forget(key)
-	return &Claim{Entry: e, key: key, rev: rev}, nil
-}
-
 // Settle writes what came of a claim that is held, and returns what the ledger holds then. It goes on trying for
 // SettleTimeout; when it cannot write even so, this process keeps the outcome in mind, and Claim finds it there.
 //
 // The context's end does not stop it: a claim without an outcome is a message that a person has to look after.
 func (l *Ledger) Settle(ctx context.Context, c *Claim, outcome Entry) (Entry, error) {
-	outcome.Claim, outcome.At = c.Claim, l.o.Now().UTC()
+	outcome.Claim, outcome.At, outcome.Doubted = c.Claim, l.o.Now().UTC(), c.Doubted
+	if outcome.State == InDoubt {
+		outcome.Age = max(outcome.At.Sub(c.At), 0)
+	}
 	value, err := outcome.encode()
 	if err != nil {
 		return Entry{}, err
@@ -235,10 +214,12 @@ func (l *Ledger) Settle(ctx context.Context, c *Claim, outcome Entry) (Entry, er
 			return outcome, nil
 		}
 		if errors.Is(err, bus.ErrWrongRevision) {
+			var at bus.Entry
 			var found Entry
-			if found, rev, err = l.get(ctx, c.key); err == nil && !replaces(outcome, found) {
+			if at, found, err = l.get(ctx, c.key); err == nil && !replaces(outcome, found) {
 				return found, nil
 			}
+			rev = at.Revision
 		}
 		if err != nil && !pause(ctx, 100*time.Millisecond) {
 			l.remember(c.key, note{claim: c.Claim, outcome: &outcome})
@@ -254,7 +235,7 @@ func replaces(ours, found Entry) bool {
 	case found.Claim == ours.Claim && found.State == ours.State:
 		return false // an earlier try of ours arrived after all
 	case found.State == Unknown:
-		return ours.State != Unknown && ours.State != Open
+		return ours.State != Unknown && ours.State != Open && ours.State != InDoubt
 	case found.State == Claimed:
 		return found.Claim == ours.Claim
 	default:
@@ -262,13 +243,13 @@ func replaces(ours, found Entry) bool {
 	}
 }
 
-func (l *Ledger) get(ctx context.Context, key string) (Entry, uint64, error) {
+func (l *Ledger) get(ctx context.Context, key string) (bus.Entry, Entry, error) {
 	got, err := l.bucket.Get(ctx, key)
 	if err != nil {
-		return Entry{}, 0, err
+		return got, Entry{}, err
 	}
 	e, err := decode(key, got.Value)
-	return e, got.Revision, err
+	return got, e, err
 }
 
 func (l *Ledger) noted(key string) note {

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -207,6 +208,90 @@ func TestTheServerGoesAwayBetweenCallAndOutcome(t *testing.T) {
 	require.False(t, c.Held(), "sent once is sent")
 	require.Equal(t, "m", c.MID)
 	require.Equal(t, "m", claim(t, b.process(), "in_a.0").MID, "and everybody can read it")
+}
+
+// inDoubt claims a key that has none and gets it in doubt.
+func inDoubt(t *testing.T, l *ledger.Ledger, key string) *ledger.DoubtError {
+	t.Helper()
+	_, err := l.Claim(t.Context(), key)
+	var d *ledger.DoubtError
+	require.ErrorAs(t, err, &d)
+	return d
+}
+
+func TestADoubtIsResolved(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, own := range []bool{false, true} { // a killed process, or a call whose outcome is not known
+		for _, state := range []ledger.State{ledger.Sent, ledger.Open, ledger.Unknown} {
+			key := fmt.Sprintf("in_%s_%v.0", state, own)
+			l := b.process()
+			began := time.Now()
+			held := claim(t, l, key)
+			if own {
+				b.clock.advance(3 * time.Second)
+				settle(t, l, held, ledger.Entry{State: ledger.InDoubt, Reason: "reset", Tries: 1})
+			} else {
+				l = b.process()
+			}
+			d := inDoubt(t, l, key)
+			require.False(t, d.Since.After(time.Now()))
+			require.WithinDuration(t, began, d.Since, 5*time.Second, "it is the claim's time, or a little earlier")
+			require.WithinDuration(t, b.clock.Now(), d.Seen, time.Second)
+
+			written, err := l.Resolve(t.Context(), d, ledger.Entry{State: state, MID: "m"})
+			require.NoError(t, err)
+			require.Equal(t, state, written.State)
+			again := claim(t, b.process(), key)
+			require.Equal(t, state == ledger.Open, again.Held())
+			if again.Held() {
+				require.Equal(t, d.Since, again.Doubted)
+			}
+			_, err = l.Resolve(t.Context(), d, ledger.Entry{State: ledger.Sent})
+			require.ErrorIs(t, err, bus.ErrWrongRevision, "what was found out of an older state does not hold")
+		}
+	}
+}
+
+// One who was found not to have sent and says that he did after all is right, unless another has begun.
+func TestALateOutcomeAfterTheDoubtWasResolved(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, taken := range []bool{false, true} {
+		key := fmt.Sprintf("in_%v.0", taken)
+		stalled, heir := b.process(), b.process()
+		held := claim(t, stalled, key)
+		_, err := heir.Resolve(t.Context(), inDoubt(t, heir, key), ledger.Entry{State: ledger.Open})
+		require.NoError(t, err)
+		want := ledger.Sent
+		if taken {
+			claim(t, heir, key)
+			want = ledger.Claimed
+		}
+		require.Equal(t, want, settle(t, stalled, held, ledger.Entry{State: ledger.Sent, MID: "m"}).State)
+	}
+}
+
+// A doubt that could not be written is not taken for a claim without a call.
+func TestADoubtThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	l := b.process()
+	held := claim(t, l, "in_a.0")
+	b.server.Down()
+	_, err := l.Settle(t.Context(), held, ledger.Entry{State: ledger.InDoubt, Reason: "reset"})
+	require.Error(t, err)
+	b.server.Up()
+
+	var d *ledger.DoubtError
+	require.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		c, err := l.Claim(ctx, "in_a.0")
+		require.Nil(t, c)
+		return errors.As(err, &d)
+	}, time.Minute, 20*time.Millisecond)
+	require.Equal(t, ledger.InDoubt, d.Entry.State)
 }
 
 func TestAnEntryOfTheFutureIsNotGuessed(t *testing.T) {

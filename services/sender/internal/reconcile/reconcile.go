@@ -1,0 +1,269 @@
+// Package reconcile finds out whether a message that may have been sent was sent. First it looks among the echoes that came
+// in, then it asks the conversations endpoint.
+//
+// It errs to one side: what it cannot prove stays undecided, because a message that a person has to look after is better than
+// one that a customer gets twice. It writes nothing and sends nothing, and it keeps nothing but the pace of its questions.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/meta/graph"
+	"github.com/parley-dm/parley/services/sender/internal/limit"
+)
+
+// skew is how far Meta's clock and ours may be apart. What Meta dates earlier than a claim by more than this is older.
+const skew = time.Minute
+
+// asksPerSecond is Meta's limit for the conversations endpoint, for each account. maxDetails is how many of a
+// conversation's newest messages have details; a list that is shorter is the whole conversation.
+const (
+	asksPerSecond = 2
+	maxDetails    = 20
+)
+
+// maxAsking bounds the questions that wait for their turn, and with them the handlers that they hold up.
+const maxAsking = 32
+
+// Streams is what came in and went out.
+type Streams interface {
+	Echoes(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Event, error)
+	Sent(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Delivery, error)
+}
+
+// Graph is the conversations endpoint.
+type Graph interface {
+	Conversations(ctx context.Context, cred graph.Credentials, customer string) ([]string, error)
+	Messages(ctx context.Context, cred graph.Credentials, conversation string) ([]graph.MessageRef, error)
+	Message(ctx context.Context, cred graph.Credentials, mid string) (graph.Message, error)
+}
+
+// Reconciler is safe for concurrent use.
+type Reconciler struct {
+	streams Streams
+	graph   Graph
+	pace    *limit.Rates
+	asking  chan struct{}
+}
+
+// New makes a Reconciler.
+func New(s Streams, g Graph) *Reconciler {
+	return &Reconciler{streams: s, graph: g, pace: limit.NewRates(asksPerSecond), asking: make(chan struct{}, maxAsking)}
+}
+
+// Question is about one message in doubt.
+type Question struct {
+	Conversation dm.Conversation
+	Text         string
+	// Since is when it was claimed, by the clock of the bus.
+	Since time.Time
+	// Taken are mids that are known to be those of other messages, beyond what the deliveries say.
+	Taken []string
+	// Ask says that the conversations endpoint may be asked, with Credentials.
+	Ask         bool
+	Credentials graph.Credentials
+	// Stop ends the wait for a turn to ask.
+	Stop <-chan struct{}
+}
+
+// Fate is what was found out.
+type Fate int
+
+// The fates.
+const (
+	// Undecided: neither is proven.
+	Undecided Fate = iota
+	// Sent: the customer has it.
+	Sent
+	// Absent: the customer does not have it. It was not sent, unless the call is still under way.
+	Absent
+)
+
+// Answer is what was found out, and how.
+type Answer struct {
+	Fate Fate
+	MID  string
+	// How is echo or conversation; why it is undecided otherwise.
+	How string
+}
+
+// The ways in which something is found out.
+const (
+	ByEcho         = "echo"
+	ByConversation = "conversation"
+)
+
+// Look looks once. An error is a look that failed; it proves nothing.
+func (r *Reconciler) Look(ctx context.Context, q Question) (Answer, error) {
+	mid, err := r.echo(ctx, q)
+	switch {
+	case err != nil:
+		return Answer{}, fmt.Errorf("look for the echo: %w", err)
+	case mid != "":
+		return Answer{Fate: Sent, MID: mid, How: ByEcho}, nil
+	case !q.Ask:
+		return Answer{How: "its echo has not come"}, nil
+	}
+	answer, err := r.conversation(ctx, q)
+	if err != nil {
+		return Answer{}, fmt.Errorf("ask for the conversation: %w", err)
+	}
+	return answer, nil
+}
+
+// echo looks for an echo that says what the message says and that is no other message's.
+func (r *Reconciler) echo(ctx context.Context, q Question) (string, error) {
+	echoes, err := r.streams.Echoes(ctx, q.Conversation, q.Since)
+	if err != nil {
+		return "", err
+	}
+	// An echo may have come late, or a second time: those of older messages are told by Meta's own time.
+	echoes = slices.DeleteFunc(echoes, func(e dm.Event) bool {
+		return e.MID == "" || !alike(e.Text, q.Text) || e.Time.Before(q.Since.Add(-skew))
+	})
+	if len(echoes) == 0 {
+		return "", nil
+	}
+	taken, err := r.taken(ctx, q)
+	if err != nil {
+		return "", err
+	}
+	for _, same := range []func(a, b string) bool{equal, alike} {
+		for _, e := range echoes {
+			if same(e.Text, q.Text) && !taken[e.MID] {
+				return e.MID, nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// taken are the mids that belong to other messages. A message that Meta may date after the claim was told of at most a skew
+// earlier by the clock of the bus.
+func (r *Reconciler) taken(ctx context.Context, q Question) (map[string]bool, error) {
+	sent, err := r.streams.Sent(ctx, q.Conversation, q.Since.Add(-2*skew))
+	if err != nil {
+		return nil, err
+	}
+	taken := make(map[string]bool, len(sent)+len(q.Taken))
+	for _, d := range sent {
+		taken[d.MID] = true
+	}
+	for _, mid := range q.Taken {
+		taken[mid] = true
+	}
+	return taken, nil
+}
+
+// conversation asks Meta what was said. Absent takes a list that reaches back to before the claim, and in it no message of
+// ours that is not accounted for, whatever it says: Meta may have changed the text.
+func (r *Reconciler) conversation(ctx context.Context, q Question) (Answer, error) {
+	select {
+	case r.asking <- struct{}{}:
+		defer func() { <-r.asking }()
+	default:
+		return Answer{}, errBusy
+	}
+	candidates, complete, err := r.list(ctx, q)
+	if err != nil {
+		return Answer{}, err
+	}
+	taken, err := r.taken(ctx, q)
+	if err != nil {
+		return Answer{}, err
+	}
+	candidates = slices.DeleteFunc(candidates, func(ref graph.MessageRef) bool { return taken[ref.ID] })
+	slices.SortStableFunc(candidates, func(a, b graph.MessageRef) int { return a.Created.Compare(b.Created) })
+	return r.among(ctx, q, candidates, complete)
+}
+
+// among looks for the message among those that were said since, the oldest first.
+func (r *Reconciler) among(ctx context.Context, q Question, candidates []graph.MessageRef, complete bool) (Answer, error) {
+	foreign := false
+	for _, ref := range candidates {
+		if err := r.turn(ctx, q); err != nil {
+			return Answer{}, err
+		}
+		m, err := r.graph.Message(ctx, q.Credentials, ref.ID)
+		if err != nil && graph.ClassOf(err) == graph.ClassNotFound {
+			complete = false // gone, or too old for its details
+			continue
+		}
+		if err != nil {
+			return Answer{}, err
+		}
+		if m.From == q.Conversation.Customer {
+			continue
+		}
+		if alike(m.Text, q.Text) {
+			return Answer{Fate: Sent, MID: ref.ID, How: ByConversation}, nil
+		}
+		foreign = true
+	}
+	switch {
+	case !complete:
+		return Answer{How: "the conversations endpoint does not tell all that was said since"}, nil
+	case foreign:
+		return Answer{How: "the conversation holds a message of ours with another text that nothing accounts for"}, nil
+	default:
+		return Answer{Fate: Absent, How: ByConversation}, nil
+	}
+}
+
+// list is what was said since the claim, and whether that is all of it.
+func (r *Reconciler) list(ctx context.Context, q Question) (since []graph.MessageRef, complete bool, err error) {
+	if err := r.turn(ctx, q); err != nil {
+		return nil, false, err
+	}
+	ids, err := r.graph.Conversations(ctx, q.Credentials, q.Conversation.Customer)
+	if err != nil {
+		return nil, false, err
+	}
+	complete = len(ids) > 0 // the customer wrote, so that there is something to list
+	for _, id := range ids {
+		if err := r.turn(ctx, q); err != nil {
+			return nil, false, err
+		}
+		refs, err := r.graph.Messages(ctx, q.Credentials, id)
+		if err != nil {
+			return nil, false, err
+		}
+		whole := len(refs) > 0 && len(refs) < maxDetails
+		for _, ref := range refs {
+			if ref.Created.Before(q.Since.Add(-skew)) {
+				whole = true
+				continue
+			}
+			since = append(since, ref)
+		}
+		complete = complete && whole
+	}
+	return since, complete, nil
+}
+
+// errBusy: too many questions of the account are waiting.
+var errBusy = errors.New("more questions than the conversations endpoint takes")
+
+// turn waits for the account's turn to ask, within ctx.
+func (r *Reconciler) turn(ctx context.Context, q Question) error {
+	if _, err := r.pace.Wait(ctx, q.Conversation.Account, q.Stop); err != nil {
+		if ctx.Err() != nil {
+			return errBusy
+		}
+		return err
+	}
+	return nil
+}
+
+func equal(a, b string) bool { return a == b }
+
+// alike compares texts as they may come back: Meta may change white space.
+func alike(a, b string) bool {
+	return a == b || strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
+}
