@@ -15,10 +15,10 @@ func Deadline(timeout time.Duration) message.HandlerMiddleware {
 	return func(h message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
 			before := m.Context()
-			ctx, cancel := context.WithTimeout(before, timeout)
+			ctx := &lazyContext{Context: before, deadline: time.Now().Add(timeout)}
 			m.SetContext(ctx)
 			defer func() {
-				cancel()
+				ctx.end(context.Canceled)
 				m.SetContext(before)
 			}()
 			produced, err := h(m)

@@ -42,7 +42,7 @@ func (h *held) message(ctx context.Context) *message.Message {
 		m = decode(msg)
 	}
 	h.first = nil
-	m.SetContext(context.WithValue(ctx, contextKey{}, delivery{feed: h.feed, held: h, subject: h.subject, seq: h.seq}))
+	m.SetContext(ctx)
 	return m
 }
 

@@ -105,8 +105,9 @@ func (o *owner) dropConsumers(ctx context.Context, partition int, generations ..
 func (o *owner) makeConsumer(ctx context.Context, partition int, l lease) (jetstream.Consumer, error) {
 	cfg := o.sub.s.consumerConfig(o.consumerName(partition, l.Generation), o.cfg.Filter(partition))
 	cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, l.Floor+1
-	// A consumer that nobody asks for anything belongs to a generation that nobody will come back to; the lease has the floor.
-	cfg.InactiveThreshold = 24 * time.Hour
+	// A consumer that nobody asks for anything belongs to a generation that nobody will come back to: a request to make it
+	// that was on its way while we were cut off can arrive after the partition was taken. The lease has the floor.
+	cfg.InactiveThreshold = max(5*time.Minute, 10*o.cfg.TTL)
 	consumer, err := o.js.CreateConsumer(ctx, o.stream, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("make consumer %s: %w", cfg.Durable, err)

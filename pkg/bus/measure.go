@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -25,14 +26,22 @@ func newHandlerMetrics(r prometheus.Registerer) *handlerMetrics {
 
 // middleware observes how long each message took and how it ended.
 func (metrics *handlerMetrics) middleware(h message.HandlerFunc) message.HandlerFunc {
+	// A handler's name is the same for all of its messages: looked up once.
+	var once sync.Once
+	var done, returned prometheus.Observer
 	return func(m *message.Message) ([]*message.Message, error) {
 		begin := time.Now()
+		once.Do(func() {
+			name := handlerName(m.Context())
+			done, returned = metrics.duration.WithLabelValues(name, "done"), metrics.duration.WithLabelValues(name, "returned")
+		})
 		produced, err := h(m)
-		outcome := "done"
+		took := time.Since(begin).Seconds()
 		if err != nil {
-			outcome = "returned"
+			returned.Observe(took)
+		} else {
+			done.Observe(took)
 		}
-		metrics.duration.WithLabelValues(handlerName(m.Context()), outcome).Observe(time.Since(begin).Seconds())
 		return produced, err
 	}
 }

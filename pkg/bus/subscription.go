@@ -83,16 +83,16 @@ func (sub *subscription) deliver(h *held) {
 	defer sub.bytes.release(h.size)
 	var delays *backoff.ExponentialBackOff
 	for h.feed.handsOut() {
-		ctx, cancel := context.WithCancel(h.feed.ctx)
+		ctx := &lazyContext{Context: h.feed.ctx, held: h}
 		m := h.message(ctx)
 		select {
 		case sub.out <- m:
 		case <-h.feed.draining:
-			cancel()
+			ctx.end(context.Canceled)
 			return
 		}
 		acked := sub.await(m, h.feed)
-		cancel()
+		ctx.end(context.Canceled)
 		if acked {
 			h.feed.settle(h)
 			return

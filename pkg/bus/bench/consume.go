@@ -52,8 +52,8 @@ func (c *counter) wait(ctx context.Context) error {
 	}
 }
 
-// rawConsume is Consume with an Ack each, and nothing around it.
-func (b *bench) rawConsume(ctx context.Context, stream string, c *counter) error {
+// rawConsume is Consume with an Ack each, and nothing around it, with one consumer for each filter.
+func (b *bench) rawConsume(ctx context.Context, stream string, filters []string, c *counter) error {
 	nc, err := nats.Connect(b.server.url)
 	if err != nil {
 		return err
@@ -63,20 +63,25 @@ func (b *bench) rawConsume(ctx context.Context, stream string, c *counter) error
 	if err != nil {
 		return err
 	}
-	consumer, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{Durable: "raw", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 4096})
-	if err != nil {
-		return err
+	for i, filter := range filters {
+		name := fmt.Sprintf("raw%d", i)
+		consumer, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{Durable: name, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 4096})
+		if err != nil {
+			return err
+		}
+		consume, err := consumer.Consume(func(m jetstream.Msg) {
+			_ = m.Ack()
+			c.add()
+		}, jetstream.PullMaxMessages(1024))
+		if err != nil {
+			return err
+		}
+		defer func() {
+			consume.Stop()
+			_ = js.DeleteConsumer(context.WithoutCancel(ctx), stream, name)
+		}()
 	}
-	consume, err := consumer.Consume(func(m jetstream.Msg) {
-		_ = m.Ack()
-		c.add()
-	}, jetstream.PullMaxMessages(1024))
-	if err != nil {
-		return err
-	}
-	err = c.wait(ctx)
-	consume.Stop()
-	return errors.Join(err, nc.Flush(), js.DeleteConsumer(ctx, stream, "raw"))
+	return errors.Join(c.wait(ctx), nc.Flush())
 }
 
 // how says how a subscriber of ours consumes.

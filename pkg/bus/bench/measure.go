@@ -65,6 +65,7 @@ func measureAll(ctx context.Context, o options) (*bench, error) {
 const (
 	publishRaw, publishBus, publishBus8, publishStock = "publish raw, window of 4000", "publish slices of 100", "publish slices of 100, 8 callers", "publish watermill-nats"
 	consumeRaw, consumeKeyed, consumeUnkeyed          = "consume raw", "consume keyed lanes", "consume unkeyed"
+	consumeRaw16                                      = "consume raw, 16 filtered consumers"
 	consumeStock                                      = "consume watermill-nats"
 	owned1, owned2, owned3                            = "consume 16 owned partitions, 1 member", "consume 16 owned partitions, 2 members", "consume 16 owned partitions, 3 members"
 )
@@ -101,7 +102,8 @@ func (b *bench) consumers(ctx context.Context, stream string, round int) error {
 		name    string
 		consume func(group string, c *counter) error
 	}{
-		{consumeRaw, func(_ string, c *counter) error { return b.rawConsume(ctx, stream, c) }},
+		{consumeRaw, func(_ string, c *counter) error { return b.rawConsume(ctx, stream, []string{stream + ".>"}, c) }},
+		{consumeRaw16, func(_ string, c *counter) error { return b.rawConsume(ctx, stream, filters(stream), c) }},
 		{consumeKeyed, func(g string, c *counter) error { return b.busConsume(ctx, stream, g, 1, how{keyed: true}, c) }},
 		{consumeUnkeyed, func(g string, c *counter) error { return b.busConsume(ctx, stream, g, 1, how{}, c) }},
 		{owned1, func(g string, c *counter) error { return b.busConsume(ctx, stream, g, 1, how{true, true}, c) }},
@@ -219,6 +221,15 @@ func (b *bench) memory(ctx context.Context) error {
 	})
 }
 
+// filters match the partitions.
+func filters(stream string) []string {
+	out := make([]string, partitions)
+	for p := range out {
+		out[p] = fmt.Sprintf("%s.%d.>", stream, p)
+	}
+	return out
+}
+
 func (b *bench) foreign() float64 { return b.total.foreign() }
 
 func median(v []float64) float64 {
@@ -232,7 +243,7 @@ func median(v []float64) float64 {
 func (b *bench) print(w io.Writer) {
 	out := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 	out("\n| measure | messages/s | CPU a message, with the server | allocations a message | longest gap |\n| --- | ---: | ---: | ---: | ---: |\n")
-	for _, name := range []string{publishRaw, publishBus, publishBus8, publishStock, consumeRaw, consumeKeyed, consumeUnkeyed, owned1, owned2, owned3, consumeStock} {
+	for _, name := range []string{publishRaw, publishBus, publishBus8, publishStock, consumeRaw, consumeRaw16, consumeKeyed, consumeUnkeyed, owned1, owned2, owned3, consumeStock} {
 		if len(b.rates[name]) > 0 {
 			gap := "–"
 			if g := b.gaps[name]; g > 0 {
@@ -254,6 +265,7 @@ func (b *bench) print(w io.Writer) {
 		{"consuming by keyed lanes ÷ watermill-nats", consumeKeyed, consumeStock, 3, true},
 		{"keyed ÷ unkeyed", consumeKeyed, consumeUnkeyed, 0.9, false},
 		{"16 owned partitions ÷ one consumer", owned1, consumeKeyed, 0.8, false},
+		{"raw: 16 filtered consumers ÷ one, for comparison", consumeRaw16, consumeRaw, 0, false},
 		{"two members ÷ one", owned2, owned1, 1, false},
 		{"three members ÷ one", owned3, owned1, 1, false},
 	} {
