@@ -17,6 +17,9 @@ import (
 const childEnv = "PARLEY_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	if step, ok := os.LookupEnv(crashEnv); ok {
+		os.Exit(sendUntil(step))
+	}
 	if os.Getenv(childEnv) != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		code := standalone.Execute(ctx, standalone.Invocation{Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr})

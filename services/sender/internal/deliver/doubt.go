@@ -102,12 +102,14 @@ func (v *Deliverer) resolve(ctx context.Context, m *message, d *ledger.DoubtErro
 	return entry, nil
 }
 
-// nextLook is when to look again: at the latest when the message is given up.
+// nextLook is when to look again: not later than when the call cannot arrive any more, nor than when the message is given up.
 func (v *Deliverer) nextLook(d *ledger.DoubtError) time.Time {
 	now := v.o.Now()
 	at := now.Add(min(max(now.Sub(d.Seen), minLook), maxLook))
-	if at.After(d.Until) {
-		return d.Until
+	for _, limit := range [...]time.Time{d.Seen.Add(v.o.InFlight), d.Until} {
+		if now.Before(limit) && at.After(limit) {
+			at = limit
+		}
 	}
 	return at
 }

@@ -171,7 +171,7 @@ func TestLooks(t *testing.T) {
 		pauses = append(pauses, pause.Round(time.Second))
 		b.advance(pause)
 	}
-	require.Equal(t, []time.Duration{time.Second, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second}, pauses[:6])
+	require.Equal(t, []time.Duration{time.Second, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 4 * time.Second, 15 * time.Second}, pauses[:7])
 	require.Less(t, len(pauses), 20)
 	first, last := b.oracle.asked[0], b.oracle.asked[len(b.oracle.asked)-1]
 	require.Equal(t, []any{"two", i.Conversation, []string{"mid-1"}, false, true}, []any{first.Text, first.Conversation, first.Taken, first.Ask, last.Ask})
