@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/run/memory"
 )
 
 // Exit codes of every program.
@@ -36,6 +37,7 @@ func Main[C config.Settings](s Service[C]) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop)
+	memory.Tune(os.Environ())
 	return s.Execute(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 }
 

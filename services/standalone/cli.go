@@ -13,7 +13,7 @@ import (
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/postgres"
 	"github.com/parley-dm/parley/pkg/run"
-	"github.com/parley-dm/parley/services/standalone/internal/memory"
+	"github.com/parley-dm/parley/pkg/run/memory"
 )
 
 const description = "Answers a business's Instagram direct messages: exactly one reply to each, in order, nothing lost. Settings come from the environment; " +

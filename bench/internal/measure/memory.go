@@ -22,9 +22,14 @@ const (
 
 // idleMemory reads what a process takes that has nothing to do.
 func (b *Bench) idleMemory(ctx context.Context, in *site.Installation) error {
+	if err := pause(ctx, idleFor); err != nil { // what a start leaves to be done is done
+		return err
+	}
+	before := b.spent(ctx, in)
 	if err := pause(ctx, idleFor); err != nil {
 		return err
 	}
+	idle := b.spent(ctx, in).since(before)
 	resident, err := machine.Resident(in.One.PID())
 	if err != nil {
 		return err
@@ -32,7 +37,7 @@ func (b *Bench) idleMemory(ctx context.Context, in *site.Installation) error {
 	mb := megabytes(resident)
 	b.add(report.Row{
 		Measure: "memory of parley serve, idle", Got: fmt.Sprintf("%.0f MB", mb), Value: mb, Floor: mostIdle, Less: true, Unit: " MB", Use: anyUse,
-		Detail: "resident, PostgreSQL apart",
+		Detail: fmt.Sprintf("resident, PostgreSQL apart; it uses %.1f %% of a core, PostgreSQL %.1f %%", share(idle.parley), share(idle.postgres)),
 	})
 	return nil
 }
@@ -67,5 +72,8 @@ func (b *Bench) steadyMemory(ctx context.Context, in *site.Installation, name st
 	})
 	return nil
 }
+
+// share is a percentage of one core during idleFor.
+func share(cpu time.Duration) float64 { return 100 * cpu.Seconds() / idleFor.Seconds() }
 
 func megabytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
