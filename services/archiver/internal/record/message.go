@@ -120,6 +120,10 @@ func (m *Message) Exists() bool { return m.Said != nil || m.Intent != nil || m.D
 
 // Merge adds what other says of the same message.
 func (m *Message) Merge(other *Message) {
+	// Whose message it is only those know who say what it is: a change may name somebody else.
+	if !m.Exists() && other.Exists() && other.Conversation.Customer != "" {
+		m.Conversation = other.Conversation
+	}
 	if m.Outbound == (ID{}) {
 		m.Outbound = other.Outbound
 	}

@@ -69,6 +69,26 @@ func TestDeletionThatComesFirstLeavesNoText(t *testing.T) {
 	require.Empty(t, scan[string](t, pool, `SELECT mid FROM message_changes`), "what waited has moved into the row")
 }
 
+func TestAChangeThatNamesSomebodyElseDoesNotTakeTheMessage(t *testing.T) {
+	t.Parallel()
+	reaction := func(mid, customer string) record.Facts {
+		other := conv
+		other.Customer = customer
+		return record.FromEvent(&dm.Event{ID: "ev_" + mid + customer, Conversation: other, Kind: dm.KindReaction, Emoji: "❤️", MID: mid, Time: epoch, ReceivedAt: epoch})
+	}
+	const whose = `SELECT concat_ws(' ', mid, sender_id, recipient_id, instagram_user_id, metadata->'reaction'->>'emoji') FROM messages m JOIN conversations c ON c.id = m.conversation_id ORDER BY mid`
+	want := []string{"A 7001 178 7001 ❤️", "B 7001 178 7001 ❤️", "C 7001 178 7001 ❤️"}
+	pool := pgtest.Pool(t)
+	write(t, pool, reaction("A", "8001"), message("A", "in one transaction, the change first"))
+	write(t, pool, message("B", "the change later"))
+	write(t, pool, reaction("B", "8001"))
+	write(t, pool, reaction("C", "8001"))
+	write(t, pool, message("C", "the change earlier"))
+	require.Equal(t, want, scan[string](t, pool, whose))
+	write(t, pool, reaction("A", "8002"), reaction("B", "7001"), message("C", "the change earlier"))
+	require.Equal(t, want, scan[string](t, pool, whose))
+}
+
 func TestRowsMadeByHandAreRespected(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)

@@ -18,11 +18,12 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text
             $10::timestamptz[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[])
   AS r (id, conversation_id, account, mid, sender, recipient, body, type, direction, at, status, metadata, created, deleted, sent)`
 
-// updateMessages is insertMessages for rows that exist. Keys of the metadata that are not ours stay.
+// updateMessages is insertMessages for rows that exist. Keys of the metadata that are not ours stay. Whose message it is
+// never changes: what is merged with the row may be a change of it that names somebody else.
 const updateMessages = insertMessages + `
 ON CONFLICT (id) DO UPDATE SET
-    mid = excluded.mid, sender_id = excluded.sender_id, recipient_id = excluded.recipient_id, message_text = excluded.message_text,
-    message_type = excluded.message_type, direction = excluded.direction, timestamp = excluded.timestamp, status = excluded.status,
+    mid = excluded.mid, message_text = excluded.message_text, message_type = excluded.message_type, direction = excluded.direction,
+    timestamp = excluded.timestamp, status = excluded.status,
     metadata = (messages.metadata - $16::text[]) || excluded.metadata, created_at = excluded.created_at,
     deleted_at = excluded.deleted_at, sent_at = excluded.sent_at`
 
