@@ -51,6 +51,9 @@ type Pipeline struct {
 // errStarting is what the readiness check says until the stage can do its work.
 var errStarting = errors.New("the stage is still starting")
 
+// errConnecting is what it says of the bus until the stage has reached it.
+var errConnecting = errors.New("NATS: not reached yet; see NATS_URL")
+
 // closeMargin is what a stop has left, of SHUTDOWN_TIMEOUT, when handlers must have ended: to release leases, flush and close.
 const closeMargin = 5 * time.Second
 
@@ -90,7 +93,9 @@ func (p *Pipeline) openOwn(ctx context.Context) error {
 		return err
 	}
 	p.tel = tel
-	tel.Health.Add("started", p.checkStarted) // before anything that takes time: /readyz is served already
+	// Before anything that takes time: /readyz is served already.
+	tel.Health.Add("started", p.checkStarted)
+	tel.Health.Add("nats", func(context.Context) error { return errConnecting })
 	p.closers = append(p.closers, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeMargin/2)
 		defer cancel()

@@ -149,7 +149,7 @@ func TestAHandlersErrorAndAPayloadThatIsNoEnvelope(t *testing.T) {
 	require.Eventually(t, func() bool {
 		for seq := range uint64(2) {
 			if m, err := dead.GetMsg(context.Background(), seq+1); err == nil {
-				reasons[string(m.Header.Get(bus.DeadReason))] = m
+				reasons[m.Header.Get(bus.DeadReason)] = m
 			}
 		}
 		return len(reasons) == 2

@@ -32,11 +32,16 @@ func TestWhatWasSaidSince(t *testing.T) {
 
 	old := echo("7001", 0)
 	require.NoError(t, stage.Publish(t.Context(), stage.Event(old, "r"), stage.Delivery(sent(old, dm.OutcomeSent), "c", "c")))
-	stream, err := js.Stream(t.Context(), topology.Deliveries.Name)
-	require.NoError(t, err)
-	last, err := stream.GetLastMsgForSubject(t.Context(), "dm.delivery.>")
-	require.NoError(t, err)
-	since := last.Time.Add(time.Nanosecond)
+	var since time.Time
+	for name, subjects := range map[string]string{topology.Events.Name: topology.Events.Subjects, topology.Deliveries.Name: topology.Deliveries.Subjects} {
+		stream, err := js.Stream(t.Context(), name)
+		require.NoError(t, err)
+		last, err := stream.GetLastMsgForSubject(t.Context(), subjects)
+		require.NoError(t, err)
+		if after := last.Time.Add(time.Nanosecond); after.After(since) {
+			since = after
+		}
+	}
 
 	fresh, other, inbound := echo("7001", 1), echo("7002", 1), event("7001", 2)
 	require.NoError(t, stage.Publish(t.Context(), stage.Event(fresh, "r"), stage.Event(other, "r"), stage.Event(inbound, "r"),
@@ -47,13 +52,18 @@ func TestWhatWasSaidSince(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, echoes, 1)
 	require.Equal(t, fresh.MID, echoes[0].MID)
+	heard, err := stage.Heard(t.Context(), fresh.Conversation, since)
+	require.NoError(t, err)
+	require.Len(t, heard, 1)
+	require.Equal(t, inbound.MID, heard[0].MID)
 	deliveries, err := stage.Sent(t.Context(), fresh.Conversation, since)
 	require.NoError(t, err)
 	require.Len(t, deliveries, 1)
 	require.Equal(t, fresh.MID, deliveries[0].MID)
 	for _, name := range []string{topology.Events.Name, topology.Deliveries.Name} {
-		s, err := js.Stream(t.Context(), name)
-		require.NoError(t, err)
-		require.Zero(t, s.CachedInfo().State.Consumers, "reading leaves nothing behind")
+		require.Eventually(t, func() bool {
+			s, err := js.Stream(t.Context(), name)
+			return err == nil && s.CachedInfo().State.Consumers == 0
+		}, 10*time.Second, 10*time.Millisecond, "reading leaves nothing behind")
 	}
 }

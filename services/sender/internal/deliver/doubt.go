@@ -19,7 +19,7 @@ import (
 const (
 	minLook     = time.Second
 	maxLook     = 15 * time.Second
-	lookTimeout = 10 * time.Second
+	lookTimeout = 20 * time.Second
 	echoTime    = 4 * time.Second
 )
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/parley-dm/parley/pkg/dm"
@@ -28,12 +29,18 @@ const (
 	maxDetails    = 20
 )
 
-// maxAsking bounds the questions that wait for their turn, and with them the handlers that they hold up.
-const maxAsking = 32
+// maxAsking bounds the looks that ask or wait for it, and with them the handlers that they hold up; maxWait how long one of
+// them waits while another of its account asks. Whoever asks gets the account's whole pace: two that shared it might both
+// run out of time.
+const (
+	maxAsking = 32
+	maxWait   = 8 * time.Second
+)
 
 // Streams is what came in and went out.
 type Streams interface {
 	Echoes(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Event, error)
+	Heard(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Event, error)
 	Sent(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Delivery, error)
 }
 
@@ -46,10 +53,11 @@ type Graph interface {
 
 // Reconciler is safe for concurrent use.
 type Reconciler struct {
-	streams Streams
-	graph   Graph
-	pace    *limit.Rates
-	asking  chan struct{}
+	streams   Streams
+	graph     Graph
+	pace      *limit.Rates
+	asking    chan struct{}
+	byAccount sync.Map // of account to chan struct{}, which holds the one that asks
 }
 
 // New makes a Reconciler.
@@ -164,12 +172,11 @@ func (r *Reconciler) taken(ctx context.Context, q Question) (map[string]bool, er
 // conversation asks Meta what was said. Absent takes a list that reaches back to before the claim, and in it no message of
 // ours that is not accounted for, whatever it says: Meta may have changed the text.
 func (r *Reconciler) conversation(ctx context.Context, q Question) (Answer, error) {
-	select {
-	case r.asking <- struct{}{}:
-		defer func() { <-r.asking }()
-	default:
-		return Answer{}, errBusy
+	done, err := r.begin(ctx, q)
+	if err != nil {
+		return Answer{}, err
 	}
+	defer done()
 	candidates, complete, err := r.list(ctx, q)
 	if err != nil {
 		return Answer{}, err
@@ -177,6 +184,14 @@ func (r *Reconciler) conversation(ctx context.Context, q Question) (Answer, erro
 	taken, err := r.taken(ctx, q)
 	if err != nil {
 		return Answer{}, err
+	}
+	// What the customer is known to have said needs no question.
+	heard, err := r.streams.Heard(ctx, q.Conversation, q.Since.Add(-2*skew))
+	if err != nil {
+		return Answer{}, err
+	}
+	for _, e := range heard {
+		taken[e.MID] = true
 	}
 	candidates = slices.DeleteFunc(candidates, func(ref graph.MessageRef) bool { return taken[ref.ID] })
 	slices.SortStableFunc(candidates, func(a, b graph.MessageRef) int { return a.Created.Compare(b.Created) })
@@ -249,6 +264,34 @@ func (r *Reconciler) list(ctx context.Context, q Question) (since []graph.Messag
 
 // errBusy: too many questions of the account are waiting.
 var errBusy = errors.New("more questions than the conversations endpoint takes")
+
+// begin waits until no other look of the account asks.
+func (r *Reconciler) begin(ctx context.Context, q Question) (done func(), err error) {
+	select {
+	case r.asking <- struct{}{}:
+	default:
+		return nil, errBusy
+	}
+	place, ok := r.byAccount.Load(q.Conversation.Account)
+	if !ok {
+		place, _ = r.byAccount.LoadOrStore(q.Conversation.Account, make(chan struct{}, 1))
+	}
+	one := place.(chan struct{}) //nolint:errcheck,forcetypeassert // the map holds nothing else
+	timer := time.NewTimer(maxWait)
+	defer timer.Stop()
+	select {
+	case one <- struct{}{}:
+		return func() { <-one; <-r.asking }, nil
+	case <-timer.C:
+		err = errBusy
+	case <-q.Stop:
+		err = limit.ErrStopped
+	case <-ctx.Done():
+		err = errBusy
+	}
+	<-r.asking
+	return nil, err
+}
 
 // turn waits for the account's turn to ask, within ctx.
 func (r *Reconciler) turn(ctx context.Context, q Question) error {

@@ -22,15 +22,21 @@ var conversation = dm.Conversation{Channel: dm.ChannelInstagram, Account: "17841
 // past is what the streams and Meta hold.
 type past struct {
 	echoes  []dm.Event
+	heard   []dm.Event
 	sent    []dm.Delivery
 	threads [][]graph.Message
-	// older are messages of which the list tells but no details are had.
-	gone map[string]bool
-	err  error
+	// gone are messages that the list tells of and no details are had of.
+	gone  map[string]bool
+	err   error
+	asked []string
 }
 
 func (p *past) Echoes(context.Context, dm.Conversation, time.Time) ([]dm.Event, error) {
 	return p.echoes, nil
+}
+
+func (p *past) Heard(context.Context, dm.Conversation, time.Time) ([]dm.Event, error) {
+	return p.heard, nil
 }
 
 func (p *past) Sent(context.Context, dm.Conversation, time.Time) ([]dm.Delivery, error) {
@@ -56,6 +62,7 @@ func (p *past) Messages(_ context.Context, _ graph.Credentials, id string) ([]gr
 }
 
 func (p *past) Message(_ context.Context, _ graph.Credentials, mid string) (graph.Message, error) {
+	p.asked = append(p.asked, mid)
 	for _, thread := range p.threads {
 		for _, m := range thread {
 			if m.ID == mid && !p.gone[mid] {
@@ -155,7 +162,6 @@ func TestTheConversation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if name == "does not reach back" || name == "found in a list that is full" {
-				c.past.sent = append(c.past.sent, delivered("full0")...) // spares questions, which are slow
 				for n := range 20 {
 					c.past.sent = append(c.past.sent, delivered(fmt.Sprint("full", n))...)
 				}
@@ -165,6 +171,17 @@ func TestTheConversation(t *testing.T) {
 			require.NotEmpty(t, a.How)
 		})
 	}
+}
+
+// A customer who writes much makes no questions: what is known to be theirs, or another message's, is not asked about.
+func TestOnlyWhatMayBeOursIsAskedAbout(t *testing.T) {
+	t.Parallel()
+	p := &past{threads: [][]graph.Message{{ours("b", "hello", 3*time.Second), theirs("t", 2*time.Second), ours("a", "hello", time.Second), theirs("s", 0)}}, sent: delivered("a")}
+	for _, mid := range []string{"s", "t"} {
+		p.heard = append(p.heard, dm.Event{Kind: dm.KindMessage, Conversation: conversation, MID: mid})
+	}
+	require.Equal(t, "b", look(t, p, true).MID)
+	require.Equal(t, []string{"b"}, p.asked)
 }
 
 func TestMetaIsNotAskedUnlessAllowed(t *testing.T) {

@@ -1,0 +1,50 @@
+package pipeline_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/pipeline"
+)
+
+func TestReadinessNamesTheBusWhileAStageIsStillLookingForIt(t *testing.T) {
+	t.Parallel()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	o := pipeline.Options{Service: "responder", Common: common(), NATS: config.NATS{URL: "nats://127.0.0.1:1", Replicas: 1}}
+	o.Common.AdminAddr = l.Addr().String()
+	require.NoError(t, l.Close())
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	opened := make(chan error, 1)
+	go func() {
+		_, err := pipeline.Open(ctx, o)
+		opened <- err
+	}()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	var body string
+	require.Eventually(t, func() bool {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+o.Common.AdminAddr+"/readyz", nil)
+		require.NoError(t, err)
+		res, err := client.Do(req)
+		if err != nil {
+			return false
+		}
+		b, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		body = string(b)
+		return res.StatusCode == http.StatusServiceUnavailable
+	}, 5*time.Second, 10*time.Millisecond)
+	require.Contains(t, body, `{"name":"nats","ok":false,"error":"NATS: not reached yet; see NATS_URL"}`)
+	cancel()
+	require.ErrorContains(t, <-opened, "connect to NATS")
+}
