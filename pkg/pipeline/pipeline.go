@@ -96,7 +96,7 @@ func (p *Pipeline) openOwn(ctx context.Context) error {
 	// Before anything that takes time: /readyz is served already.
 	tel.Health.Add("started", p.checkStarted)
 	tel.Health.Add("nats", func(context.Context) error { return errConnecting })
-	p.closers = append(p.closers, func() {
+	p.closers = append(p.closers, func() { //nolint:contextcheck // ctx has ended by then
 		ctx, cancel := context.WithTimeout(context.Background(), closeMargin/2)
 		defer cancel()
 		_ = tel.Close(ctx)
