@@ -176,7 +176,7 @@ func (o *outbound) process(step string) (*exec.Cmd, *bytes.Buffer) {
 	exe, err := os.Executable()
 	require.NoError(o.t, err)
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(o.t.Context(), exe) //nolint:gosec // the test itself
+	cmd := exec.CommandContext(o.t.Context(), exe)
 	cmd.Env, cmd.Stderr = append(slices.Clone(o.environ), crashEnv+"="+step), &stderr
 	require.NoError(o.t, cmd.Start())
 	return cmd, &stderr
@@ -195,7 +195,8 @@ func TestASenderIsKilledAtEachPoint(t *testing.T) {
 			o.ask("7001", texts...)
 			killed, stderr := o.process(step)
 			_ = killed.Wait()
-			require.Equal(t, syscall.SIGKILL, killed.ProcessState.Sys().(syscall.WaitStatus).Signal(), "%s", stderr.String())
+			status, _ := killed.ProcessState.Sys().(syscall.WaitStatus)
+			require.Equal(t, syscall.SIGKILL, status.Signal(), "%s", stderr.String())
 			got, _ := o.received("7001")
 			require.Equal(t, slices.Contains([]string{"before the claim", "after the claim"}, step), len(got) == 0, "it was killed where it should be")
 

@@ -43,6 +43,13 @@ func (o *oracle) says(a reconcile.Answer) {
 	o.answer = a
 }
 
+// plays changes the answers; no answer may have come that would say that the call before it is over.
+func (m *meta) plays(answer func(n int, text string, w http.ResponseWriter)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.answer = answer
+}
+
 // inDoubt leaves a message in doubt, as a broken connection or a killed process does.
 func (b *testBundle) inDoubt(how string, i dm.ReplyIntent) {
 	b.t.Helper()
@@ -51,13 +58,13 @@ func (b *testBundle) inDoubt(how string, i dm.ReplyIntent) {
 		_, err := ledger.New(b.bucket, ledger.Options{}).Claim(b.t.Context(), i.ID+".0")
 		require.NoError(b.t, err)
 	case "reset":
-		b.meta.answer = func(_ int, _ string, w http.ResponseWriter) { reset(w) }
+		b.meta.plays(func(_ int, _ string, w http.ResponseWriter) { reset(w) })
 	case "sent all the same":
-		b.meta.answer = func(_ int, _ string, w http.ResponseWriter) { refuse(w, 500, 1, 1357046) }
+		b.meta.plays(func(_ int, _ string, w http.ResponseWriter) { refuse(w, 500, 1, 1357046) })
 	}
 	until := b.deferred(i)
 	require.WithinDuration(b.t, b.now().Add(time.Second), until, 500*time.Millisecond, "its echo is looked for soon")
-	b.meta.answer = nil
+	b.meta.plays(nil)
 }
 
 func TestADoubtEndsWithTheEvidence(t *testing.T) {
