@@ -100,12 +100,13 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 // seconds later, that the server has forgotten the watch.
 func (b *Bucket) Watch(ctx context.Context, keys string, f func(*Entry)) error {
 	again := make(chan struct{}, 1)
-	defer b.conn.onReconnect(func(time.Duration) {
+	off := b.conn.onReconnect(func(time.Duration) {
 		select {
 		case again <- struct{}{}:
 		default:
 		}
-	})()
+	})
+	defer off()
 	for ctx.Err() == nil {
 		if err := b.watch(ctx, again, keys, f); err != nil {
 			return fmt.Errorf("watch %s: %w", keys, err)

@@ -50,8 +50,8 @@ func TestPubSub(t *testing.T) {
 func TestPubSubStressTest(t *testing.T) {
 	// The suite's default of ten rounds takes minutes; STRESS_TEST_COUNT=10 asks for them.
 	if os.Getenv("STRESS_TEST_COUNT") == "" {
-		require.NoError(t, os.Setenv("STRESS_TEST_COUNT", "2")) // Setenv of testing forbids the rounds to be parallel
-		defer func() { require.NoError(t, os.Unsetenv("STRESS_TEST_COUNT")) }()
+		require.NoError(t, os.Setenv("STRESS_TEST_COUNT", "2"))                 //nolint:forbidigo,usetesting // Setenv of testing forbids the rounds to be parallel
+		defer func() { require.NoError(t, os.Unsetenv("STRESS_TEST_COUNT")) }() //nolint:forbidigo // as above
 	}
 	suite := newSuite(t)
 	tests.TestPubSubStressTest(t, features, suite.create, suite.createGroup)
@@ -70,6 +70,7 @@ func newSuite(t *testing.T) *suite {
 
 // restartCommand restarts the embedded server when the suite runs it: the suite wants a command, so it is a signal to us.
 func (s *suite) restartCommand(t *testing.T) []string {
+	t.Helper()
 	restart := make(chan os.Signal, 1)
 	signal.Notify(restart, syscall.SIGUSR1)
 	done := make(chan struct{})
@@ -89,10 +90,12 @@ func (s *suite) restartCommand(t *testing.T) []string {
 }
 
 func (s *suite) create(t *testing.T) (message.Publisher, message.Subscriber) {
+	t.Helper()
 	return s.createGroup(t, "suite")
 }
 
 func (s *suite) createGroup(t *testing.T, group string) (message.Publisher, message.Subscriber) {
+	t.Helper()
 	conn := s.server.Connect()
 	sub, err := bus.NewSubscriber(conn, bus.SubscriberConfig{
 		Group: group, Stream: func(ctx context.Context, topic string) (string, error) { return ensureStream(ctx, conn, topic) },

@@ -50,9 +50,9 @@ func TestLazyContextEndsAsOthersDo(t *testing.T) {
 					c := begin(parent, d)
 					require.NoError(t, c.Err())
 					if who == "somebody watched" {
-						child, cancel = context.WithCancel(c)
-						context.AfterFunc(c, func() { close(ran) })
-						stop := context.AfterFunc(c, func() { panic("stopped in time") })
+						child, cancel = context.WithCancel(c)                             //nolint:fatcontext // one
+						context.AfterFunc(c, func() { close(ran) })                       //nolint:contextcheck // it is the one that is tested
+						stop := context.AfterFunc(c, func() { panic("stopped in time") }) //nolint:contextcheck // as above
 						require.True(t, stop())
 						require.False(t, stop())
 					}

@@ -43,6 +43,9 @@ type letterbox struct {
 func (b *letterbox) middleware(h message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
 		produced, err := h(m)
+		if err == nil {
+			return produced, nil
+		}
 		var givenUp *GivenUpError
 		if !errors.As(err, &givenUp) {
 			return produced, err

@@ -11,6 +11,8 @@ import (
 
 // Deadline ends the context of each attempt after a while, so that a handler that hangs is tried again and in the end
 // given up on, and its lane goes on.
+//
+//nolint:contextcheck,nolintlint // the message's context is what it derives from; said here for all callers
 func Deadline(timeout time.Duration) message.HandlerMiddleware {
 	return func(h message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {

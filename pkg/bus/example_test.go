@@ -161,7 +161,7 @@ func ExampleNewRouter() {
 
 // exampleServer runs a server inside the process, with streams that take the subjects of their names.
 func exampleServer(streams ...string) (*bus.Conn, func()) {
-	dir, err := os.MkdirTemp("", "example") //nolint:usetesting // an example has no testing.T
+	dir, err := os.MkdirTemp("", "example")
 	check(err)
 	srv, err := server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true})
 	check(err)

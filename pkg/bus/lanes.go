@@ -38,6 +38,7 @@ const (
 type lane struct {
 	key   string
 	queue []*held
+	one   [1]*held // where the queue begins: most lanes have one message
 }
 
 // newLanes makes lanes whose messages go to handle, on goroutines of its own, at most limit at once.
@@ -58,7 +59,8 @@ func (l *lanes) add(h *held) {
 			return
 		}
 	}
-	fresh := &lane{key: h.key, queue: []*held{h}}
+	fresh := &lane{key: h.key, one: [1]*held{h}}
+	fresh.queue = fresh.one[:]
 	if h.key != "" {
 		l.byKey[h.key] = fresh
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -126,8 +127,9 @@ func (o *owner) ackFloor(ctx context.Context, partition int, generation uint64) 
 }
 
 // write stores a lease by compare-and-set and learns its revision. A write whose answer was lost may have been stored all
-// the same: what is there now is then this very lease, or another one that this run of ours wrote, which nobody else has
-// touched since.
+// the same: what is there now is then this very lease, or, when a lease is renewed, an earlier renewal of ours, which
+// nobody else has touched since. A lease of ours that is there when we want to take one has a consumer of its own: the next
+// attempt takes it over as it would anybody's.
 func (o *owner) write(ctx context.Context, partition int, l *lease, revision uint64) error {
 	key := o.leaseKey(partition)
 	var err error
@@ -146,11 +148,12 @@ func (o *owner) write(ctx context.Context, partition int, l *lease, revision uin
 	if gerr != nil || entry.Revision <= revision {
 		return err
 	}
-	if string(entry.Value) == string(l.encode()) {
+	o.saw(&entry)
+	if bytes.Equal(entry.Value, l.encode()) {
 		l.revision = entry.Revision
 		return nil
 	}
-	if there := parseLease(entry); there.Member == o.cfg.Member && there.Incarnation == o.incarnation {
+	if there := parseLease(entry); l.Generation != 0 && there.Member == o.cfg.Member && there.Incarnation == o.incarnation {
 		l.revision, err = o.cfg.Bucket.Update(ctx, key, l.encode(), entry.Revision)
 	}
 	return err

@@ -23,7 +23,7 @@ import (
 // the bus asks of handlers, and the cluster's handler does no more than that.
 //
 // BUS_PROPERTY_MINUTES runs it for longer than the few seconds of a normal run.
-func TestPropertyOrderedNeverLostOnce(t *testing.T) {
+func TestPropertyOrderedNeverLostOnce(t *testing.T) { //nolint:tparallel // its rounds go one after another, until the time is over
 	t.Parallel()
 	deadline, rounds := time.Now().Add(15*time.Second), 4
 	if minutes, err := strconv.Atoi(os.Getenv("BUS_PROPERTY_MINUTES")); err == nil {
@@ -57,6 +57,7 @@ type world struct {
 }
 
 func runScript(t *testing.T, script []string) {
+	t.Helper()
 	w := &world{c: newCluster(t, 700*time.Millisecond), keys: 12, numbers: make(chan int, 1000)}
 	w.publishing.Go(func() { // beside what happens, since it may take long while the server is away
 		for n := range w.numbers {

@@ -19,7 +19,9 @@ func TestNothingIsLostOverRestarts(t *testing.T) {
 	s := newSuite(t)
 	pub, sub := s.create(t)
 	const topic, publishers, each = "reconnect", 20, 100
-	require.NoError(t, sub.(message.SubscribeInitializer).SubscribeInitialize(topic))
+	stream, ok := sub.(message.SubscribeInitializer)
+	require.True(t, ok)
+	require.NoError(t, stream.SubscribeInitialize(topic))
 	messages, err := sub.Subscribe(t.Context(), topic)
 	require.NoError(t, err)
 

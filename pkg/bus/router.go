@@ -81,13 +81,13 @@ func NewRouter(cfg RouterConfig) (*message.Router, error) {
 type logAdapter struct{ log *slog.Logger }
 
 func (a logAdapter) Error(msg string, err error, fields watermill.LogFields) {
-	args := []any{"error", err}
+	args := []any{"message", msg, "error", err}
 	for k, v := range fields {
 		if k != "not_sent_message" { // a payload
 			args = append(args, k, v)
 		}
 	}
-	a.log.Error("router: "+msg, args...)
+	a.log.Error("router.error", args...)
 }
 
 func (logAdapter) Info(string, watermill.LogFields)  {}

@@ -132,11 +132,11 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		start = sub.startOwned
 	}
 	if err := start(ctx); err != nil {
-		sub.stop()
+		sub.stop() //nolint:contextcheck // what was begun is undone even if the caller's context has ended
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
 	}
 	s.subs[sub] = struct{}{}
-	sub.detach = context.AfterFunc(ctx, func() { s.end(sub) })
+	sub.detach = context.AfterFunc(ctx, func() { s.end(sub) }) //nolint:contextcheck // runs because the caller's has ended
 	return sub.out, nil
 }
 

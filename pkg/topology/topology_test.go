@@ -6,18 +6,42 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/parley-dm/parley/pkg/bus/bustest"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/topology"
 )
 
+// startServer runs a server inside the test. Package bustest has one too, but stands on a higher floor.
+func startServer(t *testing.T) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, JetStreamMaxStore: 100 << 30})
+	require.NoError(t, err)
+	s.Start()
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	return s
+}
+
+func connect(t *testing.T, s *server.Server) jetstream.JetStream {
+	t.Helper()
+	nc, err := nats.Connect("", nats.InProcessServer(s))
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	return js
+}
+
 func TestEnsureMakesEverythingAndChangesNothingTheSecondTime(t *testing.T) {
 	t.Parallel()
-	js := bustest.Start(t).Connect().JetStream()
+	js := connect(t, startServer(t))
 	n, err := topology.Ensure(t.Context(), js, topology.Options{Partitions: 4})
 	require.NoError(t, err)
 	require.Equal(t, 4, n)
@@ -32,13 +56,13 @@ func TestEnsureMakesEverythingAndChangesNothingTheSecondTime(t *testing.T) {
 
 func TestEnsureByManyAtOnceAgrees(t *testing.T) {
 	t.Parallel()
-	server := bustest.Start(t)
+	server := startServer(t)
 	numbers := make([]int, 8)
 	var wg sync.WaitGroup
 	for i := range numbers {
-		conn := server.Connect()
+		js := connect(t, server)
 		wg.Go(func() {
-			n, err := topology.Ensure(t.Context(), conn.JetStream(), topology.Options{Partitions: 2 + i%3})
+			n, err := topology.Ensure(t.Context(), js, topology.Options{Partitions: 2 + i%3})
 			if err != nil {
 				panic(err)
 			}
@@ -49,7 +73,7 @@ func TestEnsureByManyAtOnceAgrees(t *testing.T) {
 	for _, n := range numbers {
 		require.Equal(t, numbers[0], n)
 	}
-	for name, c := range configs(t, server.Connect().JetStream()) {
+	for name, c := range configs(t, connect(t, server)) {
 		if kept, ok := c.Metadata["parley.partitions"]; ok {
 			require.Equal(t, string(rune('0'+numbers[0])), kept, name)
 		}
@@ -58,7 +82,7 @@ func TestEnsureByManyAtOnceAgrees(t *testing.T) {
 
 func TestEnsureBringsAStreamUpToDateAndLeavesWhatAnOperatorSet(t *testing.T) {
 	t.Parallel()
-	js := bustest.Start(t).Connect().JetStream()
+	js := connect(t, startServer(t))
 	_, err := topology.Ensure(t.Context(), js, topology.Options{})
 	require.NoError(t, err)
 	stream, err := js.Stream(t.Context(), topology.Events.Name)
@@ -81,7 +105,7 @@ func TestEnsureBringsAStreamUpToDateAndLeavesWhatAnOperatorSet(t *testing.T) {
 
 func TestEnsureRefusesAStreamThatSaysNothingOfItsPartitions(t *testing.T) {
 	t.Parallel()
-	js := bustest.Start(t).Connect().JetStream()
+	js := connect(t, startServer(t))
 	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: topology.Events.Name, Subjects: []string{topology.Events.Subjects}})
 	require.NoError(t, err)
 	_, err = topology.Ensure(t.Context(), js, topology.Options{})

@@ -63,6 +63,7 @@ func (b *bench) rawConsume(ctx context.Context, stream string, filters []string,
 	if err != nil {
 		return err
 	}
+	var stops []func()
 	for i, filter := range filters {
 		name := fmt.Sprintf("raw%d", i)
 		consumer, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{Durable: name, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 4096})
@@ -76,12 +77,16 @@ func (b *bench) rawConsume(ctx context.Context, stream string, filters []string,
 		if err != nil {
 			return err
 		}
-		defer func() {
+		stops = append(stops, func() {
 			consume.Stop()
-			_ = js.DeleteConsumer(context.WithoutCancel(ctx), stream, name)
-		}()
+			_ = js.DeleteConsumer(ctx, stream, name)
+		})
 	}
-	return errors.Join(c.wait(ctx), nc.Flush())
+	err = errors.Join(c.wait(ctx), nc.Flush())
+	for _, stop := range stops {
+		stop()
+	}
+	return err
 }
 
 // how says how a subscriber of ours consumes.

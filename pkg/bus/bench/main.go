@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -29,17 +30,18 @@ func main() {
 	profile := flag.String("cpuprofile", "", "write a CPU profile there")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := profiled(*profile, func() error { return run(ctx, o) }); err != nil {
+	err := profiled(*profile, func() error { return run(ctx, os.Stdout, o) })
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
 		os.Exit(1)
 	}
 }
 
 // run measures until a run is clean, or often enough.
-func run(ctx context.Context, o options) error {
-	fmt.Printf("%s, %d CPUs, %s/%s, nats-server as a process of its own, file storage, 500-byte messages with Nats-Msg-Id\n",
+func run(ctx context.Context, w io.Writer, o options) error {
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+	say("%s, %d CPUs, %s/%s, nats-server as a process of its own, file storage, 500-byte messages with Nats-Msg-Id\n",
 		runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
 	for try := 1; ; try++ {
 		begin := time.Now()
@@ -47,16 +49,16 @@ func run(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		b.print(os.Stdout)
+		b.print(w)
 		foreign := b.foreign()
-		fmt.Printf("\n%s; others had %.0f %% of the CPU\n", time.Since(begin).Round(time.Second), foreign*100)
+		say("\n%s; others had %.0f %% of the CPU\n", time.Since(begin).Round(time.Second), foreign*100)
 		if foreign <= o.dirty || o.only != "" {
 			return nil
 		}
 		if try >= o.tries {
-			fmt.Printf("DIRTY: the figures above are not to be compared with others: more than %.0f %% in each of %d run(s)\n", o.dirty*100, try)
+			say("DIRTY: the figures above are not to be compared with others: more than %.0f %% in each of %d run(s)\n", o.dirty*100, try)
 			return nil
 		}
-		fmt.Printf("dirty: done again\n\n")
+		say("dirty: done again\n\n")
 	}
 }

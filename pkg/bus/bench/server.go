@@ -21,7 +21,7 @@ type server struct {
 }
 
 func startServer(ctx context.Context) (*server, error) {
-	dir, err := os.MkdirTemp("", "bench-bus-") //nolint:usetesting // no test
+	dir, err := os.MkdirTemp("", "bench-bus-")
 	if err != nil {
 		return nil, err
 	}
