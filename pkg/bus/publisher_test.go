@@ -91,20 +91,11 @@ func TestPublishingOverAReconnectStoresEachOnce(t *testing.T) {
 		}
 		done <- nil
 	}()
-	for stop := false; !stop; {
-		select {
-		case err := <-done:
-			require.NoError(t, err)
-			stop = true
-		case <-time.After(30 * time.Millisecond):
-			proxy.Cut()
-		case <-t.Context().Done():
-		}
-		if f.state("JOBS").Msgs > 500 {
-			require.NoError(t, <-done)
-			stop = true
-		}
+	for stored := uint64(100); stored < 900; stored += 150 {
+		require.Eventually(t, func() bool { return f.state("JOBS").Msgs >= stored }, 20*time.Second, time.Millisecond)
+		proxy.Cut()
 	}
+	require.NoError(t, <-done)
 	require.Equal(t, uint64(1000), f.state("JOBS").Msgs)
 }
 
