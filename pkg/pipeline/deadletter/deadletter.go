@@ -84,7 +84,7 @@ func List(ctx context.Context, conn *bus.Conn, filter Filter, f func(Letter) (mo
 	})
 }
 
-// ErrNone: there is no dead letter of that number.
+// ErrNone is the error for a number that no dead letter has.
 var ErrNone = errors.New("no such dead letter")
 
 // Get reads one.
