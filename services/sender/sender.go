@@ -53,7 +53,7 @@ type Config struct {
 	MaxInFlight    int           `env:"MAX_IN_FLIGHT" envDefault:"256" help:"messages handled at once"`
 	LeaseTTL       time.Duration `env:"LEASE_TTL" envDefault:"6s" help:"how long the partitions of a killed replica wait for another"`
 	SendTimeout    time.Duration `env:"SEND_TIMEOUT" envDefault:"10s" help:"how long one call of the Send API may take; what is not answered then may have been sent"`
-	DoubtTimeout   time.Duration `env:"DOUBT_TIMEOUT" envDefault:"5m" help:"how long what came of a message that may have been sent is looked for, while its conversation waits; then it is unknown and left to a person"`
+	DoubtTimeout   time.Duration `env:"DOUBT_TIMEOUT" envDefault:"1m" help:"how long what came of a message that may have been sent is looked for, while its conversation waits; then it is unknown and left to a person"`
 
 	// Host is lent by a process that runs several services.
 	Host *pipeline.Host `env:"-"`
