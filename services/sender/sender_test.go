@@ -39,7 +39,7 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Load[sender.Config](environ())
 	require.NoError(t, err)
-	require.Equal(t, []any{"v26.0", 100.0, 256, 10 * time.Second, 5 * time.Minute, accounts.LoginFacebook},
+	require.Equal(t, []any{"v26.0", 100.0, 256, 10 * time.Second, time.Minute, accounts.LoginFacebook},
 		[]any{cfg.GraphVersion, cfg.RatePerAccount, cfg.MaxInFlight, cfg.SendTimeout, cfg.DoubtTimeout, cfg.Login})
 }
 
