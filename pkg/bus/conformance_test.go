@@ -179,7 +179,8 @@ func (i initializer) SubscribeInitialize(topic string) error {
 
 func ensureStream(ctx context.Context, conn *bus.Conn, topic string) (string, error) {
 	name := strings.NewReplacer(".", "_", "*", "_", ">", "_").Replace(topic)
-	_, err := conn.JetStream().CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	// The same stream may be created again; to update it would race with the making of consumers inside nats-server 2.15.2.
+	_, err := conn.JetStream().CreateStream(ctx, jetstream.StreamConfig{
 		Name: name, Subjects: []string{topic}, Storage: jetstream.FileStorage, Duplicates: time.Minute,
 	})
 	return name, err

@@ -45,11 +45,34 @@ func Ensure(ctx context.Context, js jetstream.JetStream, o Options) (partitions 
 	}
 	for _, b := range Buckets() {
 		cfg := jetstream.KeyValueConfig{Bucket: b.Name, Description: b.Description, TTL: b.TTL, History: 1, Storage: jetstream.FileStorage, Replicas: o.Replicas}
-		if _, err := js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {
+		if err := ensureBucket(ctx, js, cfg); err != nil {
 			return 0, fmt.Errorf("make bucket %s: %w", b.Name, err)
 		}
 	}
 	return partitions, nil
+}
+
+// ensureBucket leaves a bucket alone that is as it should be: every start of every process passes here.
+func ensureBucket(ctx context.Context, js jetstream.JetStream, want jetstream.KeyValueConfig) error {
+	kv, err := js.KeyValue(ctx, want.Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		if kv, err = js.CreateKeyValue(ctx, want); errors.Is(err, jetstream.ErrBucketExists) {
+			kv, err = js.KeyValue(ctx, want.Bucket)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return err
+	}
+	have := status.Config()
+	if have.Description == want.Description && have.TTL == want.TTL && have.History == want.History && have.Replicas == want.Replicas {
+		return nil
+	}
+	_, err = js.UpdateKeyValue(ctx, want)
+	return err
 }
 
 func (s Stream) config(replicas, partitions int) jetstream.StreamConfig {
