@@ -29,7 +29,7 @@ type feed struct {
 	guard    *time.Timer
 
 	mu       sync.Mutex
-	consume  jetstream.ConsumeContext
+	consume  *puller
 	held     map[uint64]*held
 	base     uint64 // everything up to it was settled before this feed began
 	last     uint64 // the highest stream sequence received
@@ -37,10 +37,6 @@ type feed struct {
 	epoch    int    // counts the consumers
 	beats    sync.WaitGroup
 }
-
-// heartbeatPull is how often the server says that it has nothing for us. After twice as long without a word the client
-// asks anew.
-const heartbeatPull = 2 * time.Second
 
 // started is the base of the monotonic clock that deadlines count in.
 var started = time.Now()
@@ -56,7 +52,7 @@ func newFeed(sub *subscription, ordered bool) *feed {
 }
 
 // start consumes from a consumer, in place of the one before.
-func (f *feed) start(consumer jetstream.Consumer) error {
+func (f *feed) start(consumer string) error {
 	f.mu.Lock()
 	f.epoch++
 	epoch := f.epoch
@@ -65,13 +61,10 @@ func (f *feed) start(consumer jetstream.Consumer) error {
 	f.consume = nil
 	f.mu.Unlock()
 	if before != nil {
-		before.Stop()
+		before.stop()
 	}
-	consume, err := consumer.Consume(
-		func(msg jetstream.Msg) { f.receive(epoch, msg) },
-		jetstream.PullMaxMessagesWithBytesLimit(f.sub.s.cfg.MaxHeld, f.sub.s.pullBytes()), jetstream.PullHeartbeat(heartbeatPull),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { f.consumeError(epoch, err) }),
-	)
+	consume, err := f.conn().pull(f.sub.stream, consumer, f.sub.s.cfg.MaxHeld, f.sub.s.pullBytes(),
+		func(msg *nats.Msg) { f.receive(epoch, msg) }, func(err error) { f.consumeError(epoch, err) })
 	if err != nil {
 		return err
 	}
@@ -79,12 +72,14 @@ func (f *feed) start(consumer jetstream.Consumer) error {
 	defer f.mu.Unlock()
 	select {
 	case <-f.draining: // in the meantime: nobody else would stop it
-		consume.Stop()
+		consume.stop()
 	default:
 		f.consume = consume
 	}
 	return nil
 }
+
+func (f *feed) conn() *Conn { return f.sub.s.conn }
 
 // mute ignores what the present consumer still says; it is about to be replaced.
 func (f *feed) mute() {
@@ -94,10 +89,10 @@ func (f *feed) mute() {
 }
 
 // receive takes a delivery into the account and the lanes.
-func (f *feed) receive(epoch int, msg jetstream.Msg) {
+func (f *feed) receive(epoch int, msg *nats.Msg) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		f.sub.s.cfg.Logger.Error("bus.metadata", "error", err, "subject", msg.Subject())
+		f.sub.s.cfg.Logger.Error("bus.metadata", "error", err, "subject", msg.Subject)
 		return
 	}
 	h := newHeld(f, msg, meta.Sequence.Stream)
@@ -120,7 +115,7 @@ func (f *feed) account(epoch int, h *held, sequence uint64) bool {
 	}
 	if !f.handsOut() {
 		if !f.ordered {
-			_ = h.msg.Nak() // we are leaving; others may have it at once
+			_ = f.conn().send(h.msg, answerNak) // we are leaving; others may have it at once
 		}
 		return false
 	}
@@ -137,7 +132,7 @@ func (f *feed) account(epoch int, h *held, sequence uint64) bool {
 		return false
 	}
 	if f.ordered && h.seq <= f.last {
-		_ = h.msg.Ack()
+		_ = f.conn().send(h.msg, answerAck)
 		return false
 	}
 	f.last = max(f.last, h.seq)
@@ -158,7 +153,7 @@ func (f *feed) settle(h *held) {
 	delete(f.held, h.seq)
 	msg := h.msg
 	f.mu.Unlock()
-	if err := msg.Ack(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+	if err := f.conn().send(msg, answerAck); err != nil {
 		f.sub.s.cfg.Logger.Debug("bus.ack", "error", err, "group", f.sub.s.cfg.Group)
 	}
 	f.sub.s.metrics.settled.Inc()
@@ -230,7 +225,7 @@ func (f *feed) heartbeat() {
 			return
 		case now := <-ticker.C:
 			f.mu.Lock()
-			var silent []jetstream.Msg
+			var silent []*nats.Msg
 			for _, h := range f.held {
 				if now.Sub(h.heard) >= interval/2 {
 					silent = append(silent, h.msg)
@@ -238,7 +233,7 @@ func (f *feed) heartbeat() {
 			}
 			f.mu.Unlock()
 			for _, msg := range silent {
-				_ = msg.InProgress()
+				_ = f.conn().send(msg, answerProgress)
 			}
 		}
 	}
@@ -273,22 +268,12 @@ func (f *feed) beginDrain() {
 		switch {
 		case consume == nil:
 		case f.ordered:
-			consume.Stop() // the next owner begins at the floor
+			consume.stop() // the next owner begins at the floor
 		default:
-			f.hangUp(consume)
+			// What is on its way to us is given back: others would wait for AckWait otherwise.
+			consume.drain(time.Second)
 		}
 	})
-}
-
-// hangUp lets a shared consumer bring what is on its way to us, to give it back: others would wait for AckWait otherwise.
-func (f *feed) hangUp(consume jetstream.ConsumeContext) {
-	consume.Drain()
-	timer := time.NewTimer(time.Second)
-	defer timer.Stop()
-	select {
-	case <-consume.Closed():
-	case <-timer.C: // no connection
-	}
 }
 
 // drain lets what runs finish for a while and then cancels it. When it returns nothing of the feed runs.
@@ -321,7 +306,7 @@ func (f *feed) giveBack() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for seq, h := range f.held {
-		_ = h.msg.Nak()
+		_ = f.conn().send(h.msg, answerNak)
 		delete(f.held, seq)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 )
 
 // held is a message that the server has delivered and that is not settled.
@@ -19,13 +19,13 @@ type held struct {
 	slot    slot             // guarded by lanes.mu
 
 	// Guarded by feed.mu: a redelivery replaces msg, so that the acknowledgement goes to the consumer that lives.
-	msg   jetstream.Msg
+	msg   *nats.Msg
 	heard time.Time
 }
 
 // newHeld reads a delivery. The key is asked for here, once.
-func newHeld(f *feed, msg jetstream.Msg, seq uint64) *held {
-	h := &held{feed: f, subject: msg.Subject(), seq: seq, size: int64(len(msg.Data())), first: decode(msg), msg: msg, heard: time.Now()}
+func newHeld(f *feed, msg *nats.Msg, seq uint64) *held {
+	h := &held{feed: f, subject: msg.Subject, seq: seq, size: int64(len(msg.Data)), first: decode(msg), msg: msg, heard: time.Now()}
 	if key := f.sub.s.cfg.Key; key != nil {
 		h.key = key(h.subject, h.first)
 	}
@@ -48,11 +48,10 @@ func (h *held) message(ctx context.Context) *message.Message {
 
 // decode turns NATS's message into Watermill's: its id is the UUID, the other headers are the metadata. Of a header that
 // is there several times the first counts.
-func decode(msg jetstream.Msg) *message.Message {
-	header := msg.Headers()
-	m := message.NewMessage(header.Get(jetstream.MsgIDHeader), msg.Data())
-	for k, v := range header {
-		if k != jetstream.MsgIDHeader && len(v) > 0 {
+func decode(msg *nats.Msg) *message.Message {
+	m := message.NewMessage(msg.Header.Get(nats.MsgIdHdr), msg.Data)
+	for k, v := range msg.Header {
+		if k != nats.MsgIdHdr && len(v) > 0 {
 			m.Metadata[k] = v[0]
 		}
 	}

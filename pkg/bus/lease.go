@@ -62,7 +62,7 @@ func (o *owner) consumerName(partition int, generation uint64) string {
 
 // take makes us the owner of a partition whose lease is free or over: it writes the lease, cuts the old owner off and
 // makes the new generation's consumer.
-func (o *owner) take(ctx context.Context, partition int, old lease) (lease, jetstream.Consumer, error) {
+func (o *owner) take(ctx context.Context, partition int, old lease) (lease, error) {
 	next := lease{
 		Member: o.cfg.Member, Incarnation: o.incarnation, Previous: old.Generation, Stream: o.streamCreated, On: o.stream, Filter: o.cfg.Filter(partition),
 	}
@@ -73,19 +73,18 @@ func (o *owner) take(ctx context.Context, partition int, old lease) (lease, jets
 		next.Floor = max(next.Floor, o.ackFloor(ctx, partition, old.Generation))
 	}
 	if err := o.write(ctx, partition, &next, old.revision); err != nil {
-		return next, nil, err
+		return next, err
 	}
 	next.Generation = next.revision
 	if old.revision != 0 {
 		// What the old owner acknowledged in the meantime need not come again.
 		next.Floor = max(next.Floor, o.ackFloor(ctx, partition, old.Generation))
 		if err := o.dropConsumers(ctx, partition, old.Generation, old.Previous); err != nil {
-			return next, nil, err
+			return next, err
 		}
 	}
 	next.Previous = 0 // the next renewal tells
-	consumer, err := o.makeConsumer(ctx, partition, next)
-	return next, consumer, err
+	return next, o.makeConsumer(ctx, partition, next)
 }
 
 // dropConsumers deletes the consumers of generations that are over.
@@ -103,17 +102,16 @@ func (o *owner) dropConsumers(ctx context.Context, partition int, generations ..
 }
 
 // makeConsumer makes a generation's consumer, from the floor on.
-func (o *owner) makeConsumer(ctx context.Context, partition int, l lease) (jetstream.Consumer, error) {
+func (o *owner) makeConsumer(ctx context.Context, partition int, l lease) error {
 	cfg := o.sub.s.consumerConfig(o.consumerName(partition, l.Generation), o.cfg.Filter(partition))
 	cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, l.Floor+1
 	// A consumer that nobody asks for anything belongs to a generation that nobody will come back to: a request to make it
 	// that was on its way while we were cut off can arrive after the partition was taken. The lease has the floor.
 	cfg.InactiveThreshold = max(5*time.Minute, 10*o.cfg.TTL)
-	consumer, err := o.js.CreateConsumer(ctx, o.stream, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("make consumer %s: %w", cfg.Durable, err)
+	if _, err := o.js.CreateConsumer(ctx, o.stream, cfg); err != nil {
+		return fmt.Errorf("make consumer %s: %w", cfg.Durable, err)
 	}
-	return consumer, nil
+	return nil
 }
 
 // ackFloor is the floor of a consumer, 0 if it is gone. Any other failure is 0 too: the lease has a floor of its own, and

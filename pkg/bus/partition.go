@@ -39,14 +39,14 @@ func (o *owner) acquire(p *partition, old lease) {
 	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.TTL)
 	defer cancel()
 	asked, now := monotonic(), time.Now()
-	l, consumer, err := o.take(ctx, p.number, old)
+	l, err := o.take(ctx, p.number, old)
 	var f *feed
 	if err == nil {
 		f = o.newOwnedFeed(p, l)
 		if !f.extend(o.until(asked)) {
 			err = ErrLeaseLost // taking it took too long
 		} else {
-			err = f.start(consumer)
+			err = f.start(o.consumerName(p.number, l.Generation))
 		}
 		if err != nil {
 			f.abort()
@@ -138,12 +138,11 @@ func (o *owner) regenerate(ctx context.Context, p *partition) error {
 		return err
 	}
 	p.lease.Previous = 0 // the next renewal tells
-	consumer, err := o.makeConsumer(ctx, p.number, next)
-	if err != nil {
+	if err := o.makeConsumer(ctx, p.number, next); err != nil {
 		return err
 	}
 	o.sub.s.metrics.regenerated.Inc()
-	return p.feed.start(consumer)
+	return p.feed.start(o.consumerName(p.number, next.Generation))
 }
 
 // restart asks for a new generation of a partition's consumer.

@@ -52,13 +52,12 @@ func (sub *subscription) startShared(ctx context.Context) error {
 	return sub.shared.start(consumer)
 }
 
-func (sub *subscription) sharedConsumer(ctx context.Context) (jetstream.Consumer, error) {
-	name := sub.s.cfg.Group + "_" + safeName(sub.topic)
-	consumer, err := sub.s.conn.js.CreateOrUpdateConsumer(ctx, sub.stream, sub.s.consumerConfig(name, sub.topic))
-	if err != nil {
-		return nil, fmt.Errorf("make consumer %s: %w", name, err)
+func (sub *subscription) sharedConsumer(ctx context.Context) (name string, err error) {
+	name = sub.s.cfg.Group + "_" + safeName(sub.topic)
+	if _, err := sub.s.conn.js.CreateOrUpdateConsumer(ctx, sub.stream, sub.s.consumerConfig(name, sub.topic)); err != nil {
+		return "", fmt.Errorf("make consumer %s: %w", name, err)
 	}
-	return consumer, nil
+	return name, nil
 }
 
 // rejoin makes the shared consumer again after somebody deleted it; what it had acknowledged comes again.
