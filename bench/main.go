@@ -52,8 +52,8 @@ var subsets = []struct {
 // settings are what the flags say.
 type settings struct {
 	measure.Options
-	only   []string
-	budget time.Duration
+	only, set []string
+	budget    time.Duration
 }
 
 // programs are those that the subsets need. With profiles, this program plays parley.
@@ -82,6 +82,11 @@ func parse(args []string, out io.Writer) (settings, error) {
 	flags.IntVar(&s.Tries, "tries", 2, "how often a figure is taken at most, when others work on the machine")
 	flags.IntVar(&s.Connections, "connections", 64, "connections that webhooks come on")
 	flags.StringVar(&s.ProfileDir, "profile", "", "folder for CPU and allocation profiles of the one process; its figures are a little lower then")
+	flags.BoolVar(&s.Brief, "brief", false, "of the replies, only how many a second with a Send API that answers at once")
+	flags.Func("set", "NAME=value to set for the services, to compare; may be repeated", func(v string) error {
+		s.set = append(s.set, v)
+		return nil
+	})
 	names := make([]string, len(subsets))
 	for i, subset := range subsets {
 		names[i] = subset.name
@@ -129,7 +134,7 @@ func measureAll(ctx context.Context, args []string, out, progress io.Writer) (er
 		}
 	}
 	_, _ = fmt.Fprintln(progress, "building the programs and starting PostgreSQL")
-	place, err := site.Open(ctx, site.Options{Repository: root, Self: self, Programs: s.programs()})
+	place, err := site.Open(ctx, site.Options{Repository: root, Self: self, Programs: s.programs(), Settings: s.set})
 	if err != nil {
 		return err
 	}

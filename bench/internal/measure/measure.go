@@ -23,6 +23,8 @@ type Options struct {
 	Until time.Time
 	// Connections that webhooks come on.
 	Connections int
+	// Brief leaves out of the replies all but how many a second there are at most.
+	Brief bool
 	// ProfileDir is where CPU profiles of the one process go; none are taken if it is empty.
 	ProfileDir string
 	// Progress is told what goes on.

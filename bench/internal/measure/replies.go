@@ -66,7 +66,11 @@ func (b *Bench) replies(ctx context.Context, s shape) (err error) {
 			return err
 		}
 	}
-	for _, delay := range []time.Duration{0, 80 * time.Millisecond} {
+	delays := []time.Duration{0, 80 * time.Millisecond}
+	if b.o.Brief {
+		delays, s.watchMemory = delays[:1], false
+	}
+	for _, delay := range delays {
 		if err := b.repliesWith(ctx, in, s, delay); err != nil {
 			return err
 		}
@@ -98,7 +102,11 @@ func (b *Bench) repliesWith(ctx context.Context, in *site.Installation, s shape,
 			return err
 		}
 	}
-	for _, rate := range []float64{200, 1000} {
+	rates := []float64{200, 1000}
+	if b.o.Brief {
+		rates = nil
+	}
+	for _, rate := range rates {
 		profiled := b.profile(ctx, in, fmt.Sprintf("rate-%.0f-%dms", rate, delay.Milliseconds()))
 		got, use, tries, err := quiet(ctx, b, func() (answers, error) {
 			return b.answered(ctx, in, load{rate: rate, lasts: b.o.Each, delay: delay})

@@ -166,11 +166,11 @@ func (s *Site) settings(ctx context.Context, i *Installation, graphURL string) (
 	if err != nil {
 		return "", nil, err
 	}
-	return admin, []string{
+	return admin, append([]string{
 		"HOST=" + host, "PORT=" + port, "ADMIN_ADDR=" + admin, "DATABASE_URL=" + i.Database, "LOG_FORMAT=json",
 		"FACEBOOK_APP_SECRET=" + Secret.Reveal(), "FACEBOOK_VERIFY_TOKEN=bench", "INSTAGRAM_PAGE_ID=" + Account, "INSTAGRAM_PAGE_ACCESS_TOKEN=" + token,
 		"GRAPH_API_URL=" + graphURL, "SEND_RATE_PER_ACCOUNT=0",
-	}, nil
+	}, s.extra...), nil
 }
 
 // Get asks a service's admin endpoint, or anything else on loopback.

@@ -36,6 +36,7 @@ const (
 type Site struct {
 	dir       string
 	self      string // this program, which plays the bare handler and the profiled parley
+	extra     []string
 	postgres  *pglocal.Server
 	databases int
 	children  int
@@ -49,6 +50,8 @@ type Options struct {
 	Self string
 	// Programs are those that are needed.
 	Programs []string
+	// Settings are set for the services besides what they need, as NAME=value; GOGC and the like too.
+	Settings []string
 }
 
 // The programs.
@@ -74,7 +77,7 @@ func Open(ctx context.Context, o Options) (s *Site, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the bench's folder: %w", err)
 	}
-	s = &Site{dir: dir, self: o.Self}
+	s = &Site{dir: dir, self: o.Self, extra: o.Settings}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

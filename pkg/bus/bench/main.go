@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"runtime"
 	"time"
+
+	"github.com/parley-dm/parley/pkg/run/memory"
 )
 
 // options are the flags.
@@ -29,6 +31,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "measure only what has this in its name, for profiling with -cpuprofile")
 	profile := flag.String("cpuprofile", "", "write a CPU profile there")
 	flag.Parse()
+	memory.Tune(os.Environ()) // as every process of Parley's does, for all that is measured
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := profiled(*profile, func() error { return run(ctx, os.Stdout, o) })
 	stop()
