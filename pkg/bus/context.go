@@ -48,7 +48,7 @@ func (c *lazyContext) doneLocked() <-chan struct{} {
 		close(c.done)
 		return c.done
 	}
-	c.off = context.AfterFunc(c.Context, func() { c.end(c.Context.Err()) })
+	c.off = afterFunc(c.Context, func() { c.end(c.Context.Err()) })
 	if !c.deadline.IsZero() {
 		c.timer = time.AfterFunc(time.Until(c.deadline), func() { c.end(context.DeadlineExceeded) })
 	}
@@ -71,12 +71,29 @@ func (c *lazyContext) errLocked() error {
 	return c.err
 }
 
-// Value knows the message, and otherwise what the parent knows.
+// lazyKey asks a context for the lazyContext that it is or is derived from.
+type lazyKey struct{}
+
+// Value knows the context itself and the message, and otherwise what the parent knows.
 func (c *lazyContext) Value(key any) any {
-	if _, ok := key.(contextKey); ok && c.held != nil {
-		return c.held
+	switch key.(type) {
+	case lazyKey:
+		return c
+	case contextKey:
+		if c.held != nil {
+			return c.held
+		}
 	}
 	return c.Context.Value(key)
+}
+
+// afterFunc is context.AfterFunc for a context that may be a lazyContext with values around it, as Watermill's router
+// makes them: the standard library sees only a context that is not its own, and starts a goroutine to watch it.
+func afterFunc(ctx context.Context, f func()) func() bool {
+	if lazy, ok := ctx.Value(lazyKey{}).(*lazyContext); ok && lazy.Done() == ctx.Done() {
+		return lazy.AfterFunc(f)
+	}
+	return context.AfterFunc(ctx, f)
 }
 
 // AfterFunc spares the contexts that are derived from this one a goroutine each.

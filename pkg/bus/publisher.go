@@ -95,13 +95,13 @@ func (p *Publisher) PublishAll(ctx context.Context, out ...Addressed) error {
 		}
 		msgs[i] = m
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.AckTimeout)
-	defer cancel()
+	whole := &lazyContext{Context: ctx, deadline: time.Now().Add(p.cfg.AckTimeout)}
+	defer whole.end(context.Canceled)
 
 	var delays *backoff.ExponentialBackOff
 	var before error
 	for {
-		err := p.flight(ctx, msgs)
+		err := p.flight(whole, msgs)
 		if before != nil && errors.Is(err, context.DeadlineExceeded) {
 			err = before // says more than that the time is over
 		}
@@ -115,7 +115,7 @@ func (p *Publisher) PublishAll(ctx context.Context, out ...Addressed) error {
 		}
 		timer := time.NewTimer(delays.NextBackOff())
 		select {
-		case <-ctx.Done():
+		case <-whole.Done():
 			timer.Stop()
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		case <-timer.C:
@@ -125,7 +125,7 @@ func (p *Publisher) PublishAll(ctx context.Context, out ...Addressed) error {
 
 // flight sends the messages without waiting in between and joins their acknowledgements. More than half of the window
 // goes in several runs, so that large slices let others through.
-func (p *Publisher) flight(ctx context.Context, msgs []*nats.Msg) error {
+func (p *Publisher) flight(ctx *lazyContext, msgs []*nats.Msg) error {
 	for most := max(1, p.cfg.MaxPending/2); len(msgs) > 0; {
 		n := min(most, len(msgs))
 		if err := p.run(ctx, msgs[:n]); err != nil {
@@ -138,14 +138,20 @@ func (p *Publisher) flight(ctx context.Context, msgs []*nats.Msg) error {
 
 // run sends one part of a flight. It takes its place in the window as a whole: callers that each held a piece would wait
 // for each other for ever.
-func (p *Publisher) run(ctx context.Context, msgs []*nats.Msg) error {
+func (p *Publisher) run(whole *lazyContext, msgs []*nats.Msg) error {
 	n := int64(len(msgs))
-	if err := p.window.Acquire(ctx, n); err != nil {
-		return fmt.Errorf("wait to publish %d message(s), with %d on their way at most: %w", n, p.cfg.MaxPending, context.Cause(ctx))
+	if whole.Err() != nil || !p.window.TryAcquire(n) {
+		if err := p.window.Acquire(whole, n); err != nil {
+			return fmt.Errorf("wait to publish %d message(s), with %d on their way at most: %w", n, p.cfg.MaxPending, context.Cause(whole))
+		}
 	}
 	defer p.window.Release(n)
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.TryTimeout)
-	defer cancel()
+	// Beside the whole call's context, not below it: one of them has a clock running, which costs.
+	ctx := &lazyContext{Context: whole.Context, deadline: time.Now().Add(p.cfg.TryTimeout)}
+	if whole.deadline.Before(ctx.deadline) {
+		ctx.deadline = whole.deadline
+	}
+	defer ctx.end(context.Canceled)
 	futures := make([]jetstream.PubAckFuture, 0, len(msgs))
 	var first error
 	for _, m := range msgs {

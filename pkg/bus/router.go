@@ -55,7 +55,10 @@ func (c *RouterConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// NewRouter makes a Watermill router whose handlers are surrounded, from the outside in, by measures, dead letters,
+// idleHandlers bounds the goroutines of a router that wait for the next message.
+const idleHandlers = 64
+
+// NewRouter makes a Watermill router whose handlers run on a crew and are surrounded, from the outside in, by measures, dead letters,
 // retries, the deadline and the catching of panics.
 func NewRouter(cfg RouterConfig) (*message.Router, error) {
 	cfg.setDefaults()
@@ -68,6 +71,7 @@ func NewRouter(cfg RouterConfig) (*message.Router, error) {
 	}
 	metrics := newHandlerMetrics(cfg.Metrics)
 	router.AddMiddleware(
+		newCrew(idleHandlers).middleware,
 		metrics.middleware,
 		(&letterbox{stage: cfg.Stage, to: cfg.DeadLetters, subject: cfg.DeadSubject, log: cfg.Logger, metrics: metrics}).middleware,
 		(&retrier{cfg: cfg.Retry, log: cfg.Logger, metrics: metrics}).middleware,
