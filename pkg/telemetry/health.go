@@ -3,7 +3,9 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -15,81 +17,96 @@ const checkTimeout = 2 * time.Second
 // Check says whether a dependency can be used now, with an error that an operator understands.
 type Check func(ctx context.Context) error
 
+// Note says how something is without which the process can do its work for a while, with a detail for people.
+type Note func(ctx context.Context) (detail string, err error)
+
 // Health is the list of a process's dependencies.
 type Health struct {
 	mu     sync.Mutex
 	prefix string
 	parent *Health
-	checks map[string]Check
+	checks map[string]check
+}
+
+// check is one entry of the list. One that is not needed is shown and does not decide.
+type check struct {
+	ask    Note
+	needed bool
 }
 
 // For is the part of the list that belongs to one service; its names carry the service's in front.
 func (h *Health) For(service string) *Health { return &Health{prefix: service + ".", parent: h} }
 
 // Add names a dependency and how to check it. Adding a name again replaces its check.
-func (h *Health) Add(name string, check Check) {
+func (h *Health) Add(name string, ask Check) {
+	h.add(name, check{needed: true, ask: func(ctx context.Context) (string, error) { return "", ask(ctx) }})
+}
+
+// AddNote names what is shown and does not decide whether the process is ready.
+func (h *Health) AddNote(name string, ask Note) { h.add(name, check{ask: ask}) }
+
+func (h *Health) add(name string, c check) {
 	if h.parent != nil {
-		h.parent.Add(h.prefix+name, check)
+		h.parent.add(h.prefix+name, c)
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.checks == nil {
-		h.checks = map[string]Check{}
+		h.checks = map[string]check{}
 	}
-	h.checks[name] = check
+	h.checks[name] = c
 }
 
 // Result is what one check said.
 type Result struct {
 	Name string `json:"name"`
 	OK   bool   `json:"ok"`
-	// Error is why not.
-	Error string `json:"error,omitempty"`
+	// Error is why not, Detail what there is to say besides.
+	Error  string `json:"error,omitempty"`
+	Detail string `json:"detail,omitempty"`
 }
 
-// Run checks every dependency at once and returns the results by name.
+// Run checks every dependency at once and returns the results by name. It is ready when all that are needed can be used.
 func (h *Health) Run(ctx context.Context) (results []Result, ready bool) {
 	h.mu.Lock()
-	checks := make(map[string]Check, len(h.checks))
-	for name, check := range h.checks {
-		checks[name] = check
-	}
+	waiting := maps.Clone(h.checks)
 	h.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	out := make(chan Result, len(checks))
-	for name, check := range checks {
+	out := make(chan Result, len(waiting))
+	for name, c := range waiting {
 		go func() {
 			r := Result{Name: name, OK: true}
-			if err := check(ctx); err != nil {
+			var err error
+			if r.Detail, err = c.ask(ctx); err != nil {
 				r.OK, r.Error = false, err.Error()
 			}
 			out <- r
 		}()
 	}
 	ready = true
-	for range len(checks) { // counted first: answers are taken out of the map
+	take := func(r Result) {
+		results = append(results, r)
+		ready = ready && (r.OK || !waiting[r.Name].needed)
+		delete(waiting, r.Name)
+	}
+	for len(waiting) > 0 {
 		select {
 		case r := <-out:
-			results = append(results, r)
-			ready = ready && r.OK
-			delete(checks, r.Name)
+			take(r)
 		case <-ctx.Done():
-			for name := range checks {
-				results = append(results, Result{Name: name, Error: "no answer within " + checkTimeout.String()})
+			for name := range maps.Clone(waiting) {
+				take(Result{Name: name, Error: "no answer within " + checkTimeout.String()})
 			}
-			ready = false
-			sort.Slice(results, func(i, j int) bool { return results[i].Name < results[j].Name })
-			return results, ready
 		}
 	}
 	sort.Slice(results, func(i, j int) bool { return results[i].Name < results[j].Name })
 	return results, ready
 }
 
-// ServeHTTP answers /readyz: 200 when every dependency can be used, 503 otherwise, each of them named.
+// ServeHTTP answers /readyz: 200 when every dependency that is needed can be used, 503 otherwise, each of them named.
 func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	results, ready := h.Run(r.Context())
 	body := struct {
@@ -97,8 +114,11 @@ func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Checks []Result `json:"checks"`
 	}{Status: "ready", Checks: results}
 	status := http.StatusOK
-	if !ready {
+	switch {
+	case !ready:
 		body.Status, status = "not ready", http.StatusServiceUnavailable
+	case slices.ContainsFunc(results, func(r Result) bool { return !r.OK }):
+		body.Status = "degraded"
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -8,10 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-)
 
-// errHeld is what the lock functions return when another process has the lock.
-var errHeld = errors.New("held by another process")
+	"github.com/parley-dm/parley/pkg/run/lock"
+)
 
 // Dir is a folder that is ours until Close.
 type Dir struct {
@@ -31,17 +30,17 @@ func Open(path string) (*Dir, error) {
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
 	name := filepath.Join(path, "lock")
-	lock, err := takeLock(name)
-	if errors.Is(err, errHeld) {
+	held, err := lock.Take(name)
+	if errors.Is(err, lock.ErrHeld) {
 		return nil, fmt.Errorf("DATA_DIR %s is in use by another parley%s: stop that one, or give this one a folder of its own with DATA_DIR", path, holder(name))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock DATA_DIR: %w", err)
 	}
-	if err := errors.Join(lock.Truncate(0), writePID(lock)); err != nil {
-		return nil, errors.Join(fmt.Errorf("write %s: %w", name, err), lock.Close())
+	if err := errors.Join(held.Truncate(0), writePID(held)); err != nil {
+		return nil, errors.Join(fmt.Errorf("write %s: %w", name, err), held.Close())
 	}
-	return &Dir{path: path, lock: lock}, nil
+	return &Dir{path: path, lock: held}, nil
 }
 
 // Temporary makes a folder that Close removes.
@@ -101,8 +100,8 @@ func validMember(s string) bool {
 	return strings.HasPrefix(s, "parley-") && len(s) < 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-func writePID(lock *os.File) error {
-	_, err := fmt.Fprintf(lock, "%d\n", os.Getpid())
+func writePID(held *os.File) error {
+	_, err := fmt.Fprintf(held, "%d\n", os.Getpid())
 	return err
 }
 

@@ -1,4 +1,4 @@
-package datadir
+package lock
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 // errSharing is ERROR_SHARING_VIOLATION.
 const errSharing = syscall.Errno(32)
 
-// takeLock opens the file for this process alone to write.
-func takeLock(name string) (*os.File, error) {
+// take opens the file for this process alone to write.
+func take(name string) (*os.File, error) {
 	path, err := syscall.UTF16PtrFromString(name)
 	if err != nil {
 		return nil, err
@@ -18,7 +18,7 @@ func takeLock(name string) (*os.File, error) {
 	h, err := syscall.CreateFile(path, syscall.GENERIC_READ|syscall.GENERIC_WRITE, syscall.FILE_SHARE_READ, nil, syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	switch {
 	case errors.Is(err, errSharing):
-		return nil, errHeld
+		return nil, ErrHeld
 	case err != nil:
 		return nil, err
 	default:
