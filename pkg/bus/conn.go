@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -20,7 +21,10 @@ type ConnConfig struct {
 	Name string
 	// InProcess, when set, is the embedded server to talk to without a socket; URL is not used then.
 	InProcess nats.InProcessConnProvider
-	Logger    *slog.Logger
+	// Early: [Connect] returns at once when the server is away, and the connection is made when it comes; see [Conn.Reached]. Only
+	// what waiting cannot mend is an error then: a refused password, a credentials file that is missing.
+	Early  bool
+	Logger *slog.Logger
 }
 
 // Conn is a connection to NATS. Publishers, subscribers and buckets share it; closing them does not close it.
@@ -28,10 +32,17 @@ type Conn struct {
 	nc *nats.Conn
 	js jetstream.JetStream
 
+	// reached is closed when the server was reached for the first time.
+	reached chan struct{}
+	once    sync.Once
+
 	mu          sync.Mutex
 	reconnected map[*func(outage time.Duration)]struct{}
 	lostAt      time.Time // of the connection that is missing now
 }
+
+// errNotReached is what a connection says of itself until the server was reached for the first time.
+var errNotReached = errors.New("NATS: not reached yet; see NATS_URL")
 
 // pendingLimit bounds the publishes of all publishers on a connection that await their acknowledgements.
 const pendingLimit = 16384
@@ -40,13 +51,30 @@ const pendingLimit = 16384
 // give up earlier, by their own deadlines.
 const forgetAfter = 30 * time.Second
 
-// Connect connects and goes on reconnecting for ever: a process outlives its server's restarts. It fails when there is no
-// server at first, so that a wrong address is seen at once.
+// Connect connects and goes on reconnecting for ever: a process outlives its server's restarts. Unless it may be early it fails
+// when there is no server within 10 s, so that a wrong address is seen.
 func Connect(ctx context.Context, cfg ConnConfig) (*Conn, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Conn{reconnected: map[*func(time.Duration)]struct{}{}}
+	c := &Conn{reconnected: map[*func(time.Duration)]struct{}{}, reached: make(chan struct{})}
+	nc, err := dial(ctx, cfg, c.options(cfg))
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(pendingLimit), jetstream.WithPublishAsyncTimeout(forgetAfter), jetstream.WithDefaultTimeout(5*time.Second))
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("connect to JetStream: %w", err)
+	}
+	c.nc, c.js = nc, js
+	if nc.IsConnected() {
+		c.connected()
+	}
+	return c, nil
+}
+
+func (c *Conn) options(cfg ConnConfig) []nats.Option {
 	opts := []nats.Option{
 		nats.Name(cfg.Name), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 200*time.Millisecond),
 		nats.Timeout(5 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
@@ -54,6 +82,9 @@ func Connect(ctx context.Context, cfg ConnConfig) (*Conn, error) {
 		nats.FlusherTimeout(10 * time.Second),
 		// Nothing is kept in a buffer while there is no connection: a publish that cannot go now is an error now.
 		nats.ReconnectBufSize(-1),
+		// Credentials that are refused may be good again a moment later, on a server that is being set up.
+		nats.IgnoreAuthErrorAbort(),
+		nats.ConnectHandler(func(*nats.Conn) { c.connected() }),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			c.disconnected()
 			if !nc.IsClosed() { // by us
@@ -74,22 +105,13 @@ func Connect(ctx context.Context, cfg ConnConfig) (*Conn, error) {
 	if cfg.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(cfg.InProcess))
 	}
-	opts = append(opts, nats.ReconnectHandler(func(nc *nats.Conn) {
+	return append(opts, nats.ReconnectHandler(func(nc *nats.Conn) {
 		cfg.Logger.Info("bus.reconnected", "server", nc.ConnectedServerId())
 		c.tellReconnected()
 	}))
-	nc, err := dial(ctx, cfg.URL, opts)
-	if err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w", err)
-	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(pendingLimit), jetstream.WithPublishAsyncTimeout(forgetAfter), jetstream.WithDefaultTimeout(5*time.Second))
-	if err != nil {
-		nc.Close()
-		return nil, fmt.Errorf("connect to JetStream: %w", err)
-	}
-	c.nc, c.js = nc, js
-	return c, nil
 }
+
+func (c *Conn) connected() { c.once.Do(func() { close(c.reached) }) }
 
 // onReconnect calls f after each reconnect, with the time that there was no connection, until the returned function is
 // called.
@@ -126,12 +148,17 @@ func (c *Conn) tellReconnected() {
 }
 
 // dial connects, for as long as ctx lets it, to a server that may still be starting.
-func dial(ctx context.Context, url string, opts []nats.Option) (*nats.Conn, error) {
+func dial(ctx context.Context, cfg ConnConfig, opts []nats.Option) (*nats.Conn, error) {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		nc, err := nats.Connect(url, opts...)
-		if err == nil || time.Now().After(deadline) || errors.Is(err, nats.ErrAuthorization) {
+		nc, err := nats.Connect(cfg.URL, opts...)
+		switch {
+		case err == nil || hopeless(err):
 			return nc, err
+		case cfg.Early:
+			return nats.Connect(cfg.URL, append(opts, nats.RetryOnFailedConnect(true))...)
+		case time.Now().After(deadline):
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():
@@ -141,13 +168,24 @@ func dial(ctx context.Context, url string, opts []nats.Option) (*nats.Conn, erro
 	}
 }
 
+// hopeless says whether the same attempt cannot succeed later.
+func hopeless(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+}
+
+// Reached is closed when the server was reached for the first time.
+func (c *Conn) Reached() <-chan struct{} { return c.reached }
+
+// Connected says whether there is a connection now. Only [Conn.Ready] finds out whether the server answers on it.
+func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
 // JetStream is the JetStream context of the connection.
 func (c *Conn) JetStream() jetstream.JetStream { return c.js }
 
 // Ready says whether the server answers.
 func (c *Conn) Ready(ctx context.Context) error {
 	if !c.nc.IsConnected() {
-		return fmt.Errorf("NATS: %s", c.nc.Status())
+		return c.away()
 	}
 	if err := c.Flush(ctx); err != nil {
 		return fmt.Errorf("NATS does not answer: %w", err)
@@ -155,8 +193,26 @@ func (c *Conn) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Flush waits until the server has everything that was sent, acknowledgements included, for 5 s at most.
+// away says why there is no connection.
+func (c *Conn) away() error {
+	what := fmt.Errorf("NATS: %s", c.nc.Status())
+	select {
+	case <-c.reached:
+	default:
+		what = errNotReached
+	}
+	if err := c.nc.LastError(); err != nil { // such as refused credentials
+		return fmt.Errorf("%w: %w", what, err)
+	}
+	return what
+}
+
+// Flush waits until the server has everything that was sent, acknowledgements included, for 5 s at most. It fails at once when
+// there is no connection: what was sent on the last one has arrived or has not.
 func (c *Conn) Flush(ctx context.Context) error {
+	if !c.nc.IsConnected() {
+		return fmt.Errorf("flush to NATS: %w", c.away())
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if err := c.nc.FlushWithContext(ctx); err != nil {

@@ -55,18 +55,14 @@ func handle[T envelope.Data](p *Pipeline, name string, stream topology.Stream, c
 		Stream: func(context.Context, string) (string, error) { return stream.Name, nil },
 	}
 	switch {
+	case p.leases == nil:
+		return fmt.Errorf("handle %s: the stage has not joined the bus yet", name)
 	case c.Shared:
 	case !stream.Partitioned:
 		return fmt.Errorf("handle %s: stream %s has no partitions to own, expected Shared", name, stream.Name)
 	default:
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		leases, err := p.Bucket(ctx, topology.Leases)
-		if err != nil {
-			return fmt.Errorf("handle %s: %w", name, err)
-		}
 		cfg.Key = func(_ string, m *message.Message) string { return m.Metadata[replay.HeaderConversation] }
-		cfg.Ownership = &bus.Ownership{Bucket: leases, Partitions: p.partitions, Filter: stream.PartitionFilter, TTL: c.LeaseTTL}
+		cfg.Ownership = &bus.Ownership{Bucket: p.leases, Partitions: p.Partitions(), Filter: stream.PartitionFilter, TTL: c.LeaseTTL}
 		if p.o.Host != nil {
 			cfg.Ownership.Member = p.o.Host.Member
 		}
@@ -76,7 +72,7 @@ func handle[T envelope.Data](p *Pipeline, name string, stream topology.Stream, c
 		return fmt.Errorf("handle %s: %w", name, err)
 	}
 	p.handlers++
-	p.router.AddConsumerHandler(name, stream.Subjects, subscriber, adapt(p, name, h))
+	p.router.AddConsumerHandler(name, stream.Subjects, patient{subscriber, p, name}, adapt(p, name, h))
 	return nil
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/telemetry"
-	"github.com/parley-dm/parley/pkg/topology"
 )
 
 // Host is what a process that runs several stages lends to each. A stage in a process of its own gets none and makes
@@ -33,6 +32,9 @@ type Options struct {
 	Common  config.Common
 	NATS    config.NATS
 	Host    *Host
+	// Early: [Open] does not wait for the bus, [Pipeline.Join] does. Until then nothing can be published or handled, and the
+	// bus is a note in /readyz: a stage that is early can do without it for a while.
+	Early bool
 }
 
 // Pipeline is a stage's side of the bus.
@@ -42,24 +44,24 @@ type Pipeline struct {
 	conn       *bus.Conn
 	publisher  *bus.Publisher
 	router     *message.Router
-	partitions int
+	partitions atomic.Int32 // 0 until the stage has joined
+	leases     *bus.Bucket
 	handlers   int
 	started    atomic.Bool
+	stopping   chan struct{}
 	closers    []func()
 }
 
 // errStarting is what the readiness check says until the stage can do its work.
 var errStarting = errors.New("the stage is still starting")
 
-// errConnecting is what it says of the bus until the stage has reached it.
-var errConnecting = errors.New("NATS: not reached yet; see NATS_URL")
-
 // closeMargin is what a stop has left, of SHUTDOWN_TIMEOUT, when handlers must have ended: to release leases, flush and close.
 const closeMargin = 5 * time.Second
 
-// Open starts the stage's telemetry, connects, and sees to it that the streams exist.
+// Open starts the stage's telemetry, connects, and sees to it that the streams exist. It waits for a bus that is away, for as
+// long as ctx lives.
 func Open(ctx context.Context, o Options) (*Pipeline, error) {
-	p := &Pipeline{o: o}
+	p := &Pipeline{o: o, stopping: make(chan struct{})}
 	if err := p.open(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -73,17 +75,21 @@ func (p *Pipeline) open(ctx context.Context) error {
 	} else if err := p.openOwn(ctx); err != nil {
 		return err
 	}
-	p.tel.Health.Add("nats", p.conn.Ready)
-	var err error
-	if p.partitions, err = p.ensure(ctx); err != nil {
-		return err
+	if p.o.Early {
+		p.tel.Health.AddNote("nats", func(ctx context.Context) (string, error) { return "", p.conn.Ready(ctx) })
+	} else {
+		p.tel.Health.Add("nats", p.conn.Ready)
 	}
 	p.publisher = bus.NewPublisher(p.conn, bus.PublisherConfig{})
+	var err error
 	p.router, err = bus.NewRouter(bus.RouterConfig{
 		Stage: p.o.Service, DeadLetters: p.publisher, DeadSubject: p.deadSubject, HandlerTimeout: handlerTimeout,
 		CloseTimeout: p.drainTimeout() + closeMargin/2, Logger: p.tel.Log, Metrics: p.tel.Metrics,
 	})
-	return err
+	if err != nil || p.o.Early {
+		return err
+	}
+	return p.Join(ctx)
 }
 
 // openOwn makes what a host would have lent.
@@ -95,13 +101,14 @@ func (p *Pipeline) openOwn(ctx context.Context) error {
 	p.tel = tel
 	// Before anything that takes time: /readyz is served already.
 	tel.Health.Add("started", p.checkStarted)
-	tel.Health.Add("nats", func(context.Context) error { return errConnecting })
 	p.closers = append(p.closers, func() { //nolint:contextcheck // ctx has ended by then
 		ctx, cancel := context.WithTimeout(context.Background(), closeMargin/2)
 		defer cancel()
 		_ = tel.Close(ctx)
 	})
-	p.conn, err = bus.Connect(ctx, bus.ConnConfig{URL: p.o.NATS.URL.Reveal(), CredsFile: p.o.NATS.CredsFile, Name: p.o.Common.AppName + "-" + p.o.Service, Logger: tel.Log})
+	p.conn, err = bus.Connect(ctx, bus.ConnConfig{
+		URL: p.o.NATS.URL.Reveal(), CredsFile: p.o.NATS.CredsFile, Name: p.o.Common.AppName + "-" + p.o.Service, Early: true, Logger: tel.Log,
+	})
 	if err != nil {
 		return err
 	}
@@ -109,34 +116,11 @@ func (p *Pipeline) openOwn(ctx context.Context) error {
 	return nil
 }
 
-// ensure makes the streams, for as long as ctx lets it: on a cluster that is starting JetStream is ready a moment later.
-func (p *Pipeline) ensure(ctx context.Context) (int, error) {
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
-		n, err := topology.Ensure(attempt, p.conn.JetStream(), topology.Options{Replicas: p.o.NATS.Replicas})
-		cancel()
-		if err == nil || time.Now().After(deadline) || ctx.Err() != nil {
-			return n, err
-		}
-		p.tel.Log.Warn("topology.ensure", telemetry.KeyError, err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
-}
-
 // Telemetry is the stage's log, metrics, tracer and health.
 func (p *Pipeline) Telemetry() *telemetry.Telemetry { return p.tel }
 
 // Partitions is the number of partitions that the streams were made with.
-func (p *Pipeline) Partitions() int { return p.partitions }
-
-// Bucket opens a bucket of the topology.
-func (p *Pipeline) Bucket(ctx context.Context, b topology.Bucket) (*bus.Bucket, error) {
-	return bus.OpenBucket(ctx, p.conn, b.Name)
-}
+func (p *Pipeline) Partitions() int { return int(p.partitions.Load()) }
 
 // Started makes the stage ready, as far as its dependencies are. Run does it for stages with handlers; one without, whose
 // work comes from elsewhere, says so itself.
@@ -163,9 +147,11 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	// A router that is not running yet cannot be closed; its subscribers let it come so far.
+	ended := context.AfterFunc(ctx, func() { close(p.stopping) })
+	defer ended()
 	done := make(chan error, 1)
 	go func() { done <- p.router.Run(context.WithoutCancel(ctx)) }()
-	// A router that is not running yet cannot be closed, so ctx waits for this.
 	select {
 	case <-p.router.Running():
 		p.Started()
@@ -174,10 +160,14 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	}
 	select {
 	case err := <-done:
-		if err != nil {
+		switch {
+		case err != nil:
 			return fmt.Errorf("run handlers: %w", err)
+		case ctx.Err() != nil:
+			return nil
+		default:
+			return errors.New("run handlers: they ended by themselves")
 		}
-		return errors.New("run handlers: they ended by themselves")
 	case <-ctx.Done():
 	}
 	err := p.router.Close()

@@ -27,12 +27,12 @@ func (o Outgoing) ID() string { return o.id }
 
 // Event makes an event's envelope; cause is the id of the webhook request.
 func (p *Pipeline) Event(e dm.Event, cause string) Outgoing {
-	return outgoing(envelope.Event(e, cause), topology.EventSubject(&e, p.partitions))
+	return outgoing(envelope.Event(e, cause), topology.EventSubject(&e, p.Partitions()))
 }
 
 // Intent makes a reply intent's envelope.
 func (p *Pipeline) Intent(i dm.ReplyIntent, correlation, cause string) Outgoing {
-	return outgoing(envelope.Intent(i, correlation, cause), topology.IntentSubject(&i, p.partitions))
+	return outgoing(envelope.Intent(i, correlation, cause), topology.IntentSubject(&i, p.Partitions()))
 }
 
 // Delivery makes a delivery's envelope.

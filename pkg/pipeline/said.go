@@ -28,7 +28,7 @@ func (p *Pipeline) Heard(ctx context.Context, c dm.Conversation, since time.Time
 func (p *Pipeline) subjects(c dm.Conversation, kinds ...dm.EventKind) []string {
 	out := make([]string, 0, len(kinds))
 	for _, kind := range kinds {
-		out = append(out, "dm.event."+strconv.Itoa(c.Partition(p.partitions))+"."+topology.Token(c.Account)+"."+string(kind))
+		out = append(out, "dm.event."+strconv.Itoa(c.Partition(p.Partitions()))+"."+topology.Token(c.Account)+"."+string(kind))
 	}
 	return out
 }

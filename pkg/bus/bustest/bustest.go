@@ -21,13 +21,20 @@ type Server struct {
 	t      testing.TB
 	port   int
 	dir    string
+	token  string
 	server *server.Server
 }
 
 // Start runs a server on a free loopback port until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, port: freePort(t), dir: filepath.Join(t.TempDir(), "jetstream")}
+	return StartWithToken(t, "")
+}
+
+// StartWithToken is Start with a server that lets in who knows the token.
+func StartWithToken(t testing.TB, token string) *Server {
+	t.Helper()
+	s := &Server{t: t, port: freePort(t), dir: filepath.Join(t.TempDir(), "jetstream"), token: token}
 	s.Up()
 	t.Cleanup(s.Down)
 	return s
@@ -41,7 +48,7 @@ func (s *Server) Up() {
 	}
 	srv, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: s.port, JetStream: true, StoreDir: s.dir, NoSigs: true, NoLog: true,
-		JetStreamMaxStore: 100 << 30, JetStreamMaxMemory: 1 << 30,
+		Authorization: s.token, JetStreamMaxStore: 100 << 30, JetStreamMaxMemory: 1 << 30,
 	})
 	require.NoError(s.t, err)
 	srv.Start()
