@@ -18,6 +18,8 @@ import (
 const (
 	// joinPause is between two tries of what failed because the bus is away, joinTry the time that one may take.
 	joinPause, joinTry = 500 * time.Millisecond, 10 * time.Second
+	// joinSoon is how long a stage that is early waits for a bus that is there.
+	joinSoon = 2 * time.Second
 	// sayEvery is how often a stage that waits says so.
 	sayEvery = 30 * time.Second
 	// refusedFor is how long JetStream may refuse to make the streams: on a cluster that is starting it does for a moment.
@@ -25,8 +27,11 @@ const (
 )
 
 // Join waits until the bus is there, and sees to it that the streams exist. It fails when ctx ends first, and when JetStream goes
-// on refusing: that is a setting, and waiting does not mend it. [Open] calls it, but for a stage that is early.
+// on refusing: that is a setting, and waiting does not mend it. [Open] calls it, but for a stage that is early. Once joined it does nothing.
 func (p *Pipeline) Join(ctx context.Context) error {
+	if p.partitions.Load() > 0 {
+		return nil
+	}
 	if err := p.reach(ctx); err != nil {
 		return err
 	}

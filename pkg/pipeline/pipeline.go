@@ -32,7 +32,7 @@ type Options struct {
 	Common  config.Common
 	NATS    config.NATS
 	Host    *Host
-	// Early: [Open] does not wait for the bus, [Pipeline.Join] does. Until then nothing can be published or handled, and the
+	// Early: [Open] does not wait for a bus that is away, [Pipeline.Join] does. Until then nothing can be published or handled, and the
 	// bus is a note in /readyz: a stage that is early can do without it for a while.
 	Early bool
 }
@@ -86,10 +86,19 @@ func (p *Pipeline) open(ctx context.Context) error {
 		Stage: p.o.Service, DeadLetters: p.publisher, DeadSubject: p.deadSubject, HandlerTimeout: handlerTimeout,
 		CloseTimeout: p.drainTimeout() + closeMargin/2, Logger: p.tel.Log, Metrics: p.tel.Metrics,
 	})
-	if err != nil || p.o.Early {
+	switch {
+	case err != nil:
 		return err
+	case !p.o.Early:
+		return p.Join(ctx)
+	case p.conn.Connected():
+		soon, cancel := context.WithTimeout(ctx, joinSoon)
+		defer cancel()
+		if err := p.Join(soon); err != nil {
+			p.tel.Log.Warn("bus.not_joined_yet", telemetry.KeyError, err)
+		}
 	}
-	return p.Join(ctx)
+	return nil
 }
 
 // openOwn makes what a host would have lent.

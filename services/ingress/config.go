@@ -22,6 +22,8 @@ type Config struct {
 	VerifyToken    config.Secret `env:"FACEBOOK_VERIFY_TOKEN,required" help:"what Meta's webhook handshake must know"`
 	MaxBodyBytes   int64         `env:"MAX_BODY_BYTES" envDefault:"8388608" help:"larger webhooks are refused with 413"`
 	RatePerIP      int           `env:"RATE_LIMIT_PER_IP" envDefault:"0" help:"requests a second from one address, refused with 429 beyond it; 0 for no limit"`
+	SpoolDir       string        `env:"SPOOL_DIR" envDefault:"./spool" help:"where accepted webhooks wait while the bus is away; each ingress needs one of its own, on a disk that outlives it"`
+	SpoolMaxBytes  int64         `env:"SPOOL_MAX_BYTES" envDefault:"1073741824" help:"how much may wait there; beyond it webhooks are answered 503"`
 	TrustedProxies []string      `env:"TRUSTED_PROXIES" help:"addresses or networks (CIDR) of proxies whose X-Forwarded-For tells the client's address, separated by commas"`
 	// Host is lent by a process that runs several services.
 	Host *pipeline.Host `env:"-"`
@@ -48,6 +50,10 @@ func (c Config) Validate() error {
 	}
 	if c.MaxBodyBytes < 1024 || c.MaxBodyBytes > 1<<30 {
 		errs = append(errs, fmt.Errorf("MAX_BODY_BYTES: got %d, expected 1024 to 1073741824", c.MaxBodyBytes))
+	}
+	// Room for a few of the largest.
+	if least := 4 * c.MaxBodyBytes; c.SpoolMaxBytes < least {
+		errs = append(errs, fmt.Errorf("SPOOL_MAX_BYTES: got %d, expected %d (four times MAX_BODY_BYTES) or more", c.SpoolMaxBytes, least))
 	}
 	if c.RatePerIP < 0 {
 		errs = append(errs, fmt.Errorf("RATE_LIMIT_PER_IP: got %d, expected 0 or more", c.RatePerIP))

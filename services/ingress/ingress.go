@@ -1,5 +1,5 @@
 // Package ingress takes Meta's webhooks: it checks their signature, takes the body apart into events, and answers 200 only
-// when every one of them is durable. It decides nothing and knows no rules.
+// when every one of them is durable: on the bus, or on the disk while the bus is away. It decides nothing and knows no rules.
 package ingress
 
 import (
@@ -17,8 +17,10 @@ import (
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/run"
+	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/ingress/internal/httpapi"
 	"github.com/parley-dm/parley/services/ingress/internal/intake"
+	"github.com/parley-dm/parley/services/ingress/internal/spool"
 )
 
 // The server's bounds. A webhook of Meta's is small and comes at once; 8 MiB in 15 s is a slow line.
@@ -40,7 +42,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { _ = listener.Close() }() // closed by the server already, but for an early return
-	p, err := pipeline.Open(ctx, pipeline.Options{Service: "ingress", Common: cfg.Common, NATS: cfg.NATS, Host: cfg.Host})
+	// It serves when the bus is away, too.
+	p, err := pipeline.Open(ctx, pipeline.Options{Service: "ingress", Common: cfg.Common, NATS: cfg.NATS, Host: cfg.Host, Early: true})
 	if err != nil {
 		return fmt.Errorf("join the pipeline: %w", err)
 	}
@@ -50,10 +53,18 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	handler, err := newHandler(cfg, p, book)
+	disk, err := spool.Open(spool.Options{Dir: cfg.SpoolDir, MaxBytes: cfg.SpoolMaxBytes, Log: tel.Log, Metrics: tel.Metrics})
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, disk.Close()) }()
+	taken := intake.New(intake.Deps{Bus: p, Spool: disk, Answers: book.Answers, Log: tel.Log, Metrics: tel.Metrics})
+	handler, err := newHandler(cfg, tel, book, taken)
+	if err != nil {
+		return err
+	}
+	tel.Health.AddNote("spool", disk.Check)
+	tel.Health.Add("webhooks", taken.Check)
 	p.Started()
 	if cfg.Listening != nil {
 		cfg.Listening(listener.Addr().String())
@@ -61,6 +72,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	tel.Log.Info("ingress.listening", "addr", listener.Addr().String(), "accounts", len(book.All()))
 	group := run.NewGroup(ctx)
 	group.Go("accounts", book.Run)
+	group.Go("bus", func(ctx context.Context) error {
+		if err := p.Join(ctx); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	})
+	group.Go("spool", taken.Drain)
 	group.Go("webhooks", func(ctx context.Context) error {
 		return serve(ctx, listener, handler, tel.Log, max(cfg.ShutdownTimeout-closeMargin, time.Second))
 	})
@@ -76,18 +95,13 @@ func listen(ctx context.Context, cfg Config) (net.Listener, error) {
 	return listener, nil
 }
 
-func newHandler(cfg Config, p *pipeline.Pipeline, book *accounts.Book) (http.Handler, error) {
+func newHandler(cfg Config, tel *telemetry.Telemetry, book *accounts.Book, taken *intake.Intake) (http.Handler, error) {
 	proxies, err := cfg.proxies()
 	if err != nil {
 		return nil, err
 	}
-	own := cfg.secrets()
 	return httpapi.New(httpapi.Deps{
-		Intake:  intake.New(intake.Deps{Bus: p, Metrics: p.Telemetry().Metrics}),
-		Secrets: secrets(own, book),
-		Answers: book.Answers,
-		Log:     p.Telemetry().Log,
-		Metrics: p.Telemetry().Metrics,
+		Intake: taken, Secrets: secrets(cfg.secrets(), book), Answers: book.Answers, Log: tel.Log, Metrics: tel.Metrics,
 	}, httpapi.Options{
 		VerifyToken: cfg.VerifyToken, MaxBodyBytes: cfg.MaxBodyBytes, RatePerIP: cfg.RatePerIP, TrustedProxies: proxies,
 	}), nil

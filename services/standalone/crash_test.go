@@ -91,6 +91,7 @@ func newOutbound(t *testing.T) *outbound {
 	}
 	in, err := config.Load[ingress.Config]([]string{
 		"HOST=127.0.0.1", "PORT=" + port, "FACEBOOK_APP_SECRET=demo-secret", "FACEBOOK_VERIFY_TOKEN=v", "INSTAGRAM_PAGE_ID=" + page,
+		"SPOOL_DIR=" + t.TempDir(),
 	})
 	require.NoError(t, err)
 	host := &pipeline.Host{Telemetry: telemetry.Discard(), Conn: server.Connect()}

@@ -1,34 +1,60 @@
-// Package intake makes the events of a webhook durable before it is answered. Today that means acknowledged by JetStream;
-// when the bus cannot, the webhook is refused and Meta brings it again.
+// Package intake makes the events of a webhook durable before it is answered: acknowledged by JetStream, or, when the bus does
+// not do that in time, in the spool, from where [Intake.Drain] publishes them when it does. When neither can take it the
+// webhook is refused, and Meta brings it again.
+//
+// Webhooks of one conversation are taken one after another, as they came, and go to the spool while it holds anything of that
+// conversation; see package spool for why that keeps the order. While the bus is known to be away everything goes there at
+// once. What finds out that it is back is the spool itself: its first webhook that is published says so.
+//
+// A webhook that was published in part and then spooled is published again as a whole, with the same ids.
 package intake
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/services/ingress/internal/spool"
 )
 
 // ErrUnavailable says that the events could not be made durable now. Some of them may be: taking the same webhook again stores
 // nothing twice.
 var ErrUnavailable = errors.New("no durable place for the webhook now")
 
-// answerWithin is how long a webhook may wait for JetStream, from its first byte. Meta waits 5 s. However long the body took
-// to come and to read, JetStream gets leastWait.
+// How long a webhook may take, from its first byte; Meta waits 5 s. The bus has busWithin, the spool what is left of
+// answerWithin. However long the body took to come and to read, each has leastWait.
 const (
+	busWithin    = 2 * time.Second
 	answerWithin = 4 * time.Second
-	leastWait    = time.Second
+	leastWait    = 500 * time.Millisecond
 )
 
 // Bus publishes; [pipeline.Pipeline] does.
 type Bus interface {
 	Event(e dm.Event, cause string) pipeline.Outgoing
 	Publish(ctx context.Context, out ...pipeline.Outgoing) error
+	// Joined says whether publishing is worth a try.
+	Joined() bool
+}
+
+// Spool keeps webhooks on the disk; [spool.Spool] does.
+type Spool interface {
+	Enqueue(r spool.Record) (*spool.Commit, error)
+	Busy(lanes []uint16) bool
+	Next(ctx context.Context, most int) ([]spool.Record, error)
+	Done()
+	Keep()
+	Stats() spool.Stats
+	Check(ctx context.Context) (detail string, err error)
 }
 
 // Webhook is one verified webhook.
@@ -44,41 +70,65 @@ type Webhook struct {
 
 // Deps is what an intake needs.
 type Deps struct {
-	Bus     Bus
+	Bus   Bus
+	Spool Spool
+	// Answers says whether an account is one that is answered for.
+	Answers func(channel dm.Channel, account string) bool
+	Log     *slog.Logger
 	Metrics prometheus.Registerer
-	// AnswerWithin and LeastWait bound the wait for the bus; 4 s from the request's coming, but never less than 1 s, if 0.
-	AnswerWithin, LeastWait time.Duration
+	// BusWithin, AnswerWithin and LeastWait bound the wait: 2 s for the bus and 4 s for the answer, from the request's coming,
+	// but never less than 0.5 s each, if 0.
+	BusWithin, AnswerWithin, LeastWait time.Duration
 }
 
 // Intake takes webhooks.
 type Intake struct {
-	bus     Bus
-	within  time.Duration
-	least   time.Duration
+	bus       Bus
+	spool     Spool
+	answers   func(channel dm.Channel, account string) bool
+	log       *slog.Logger
+	busWithin time.Duration
+	within    time.Duration
+	least     time.Duration
+	turns     turns
+	// away: the bus did not acknowledge a webhook, and has acknowledged none of the spool since.
+	away    atomic.Bool
 	events  *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
+	spooled prometheus.Counter
+	refused prometheus.Counter
 }
 
 // New makes an intake and registers its metrics.
 func New(d Deps) *Intake {
-	if d.AnswerWithin <= 0 {
-		d.AnswerWithin = answerWithin
-	}
-	if d.LeastWait <= 0 {
-		d.LeastWait = leastWait
-	}
+	setDefault(&d.BusWithin, busWithin)
+	setDefault(&d.AnswerWithin, answerWithin)
+	setDefault(&d.LeastWait, leastWait)
 	i := &Intake{
-		bus: d.Bus, within: d.AnswerWithin, least: d.LeastWait,
+		bus: d.Bus, spool: d.Spool, answers: d.Answers, log: d.Log, busWithin: d.BusWithin, within: d.AnswerWithin, least: d.LeastWait,
+		turns: turns{last: map[uint16]chan struct{}{}},
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "ingress_events_total", Help: "Events that were made durable, by kind and by whether their account is answered for.",
+			Name: "ingress_events_total", Help: "Events that the bus has acknowledged, by kind and by whether their account is answered for.",
 		}, []string{"kind", "known_account"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "ingress_publish_seconds", Help: "How long the bus took to acknowledge all events of a webhook, by outcome.",
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 2, 4},
 		}, []string{"outcome"}),
+		spooled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ingress_spooled_webhooks_total", Help: "Webhooks that went to the spool because the bus did not take them in time.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ingress_spool_refused_total", Help: "Events and webhooks of the spool that the bus will never take; their file is kept.",
+		}),
 	}
-	d.Metrics.MustRegister(i.events, i.seconds)
+	d.Metrics.MustRegister(i.events, i.seconds, i.spooled, i.refused)
 	return i
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d <= 0 {
+		*d = value
+	}
 }
 
 // Take returns nil when every event of the webhook is durable, an error that is [ErrUnavailable] otherwise. It goes on
@@ -87,24 +137,92 @@ func (i *Intake) Take(ctx context.Context, w Webhook) error {
 	if len(w.Events) == 0 {
 		return nil
 	}
-	out := make([]pipeline.Outgoing, len(w.Events))
-	for n := range w.Events {
-		out[n] = i.bus.Event(w.Events[n], w.Request)
-	}
-	start := time.Now()
-	wait := max(i.within-start.Sub(w.ReceivedAt), i.least)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), until(w, i.within, 2*i.least))
 	defer cancel()
-	err := i.bus.Publish(ctx, out...)
-	i.seconds.WithLabelValues(outcome(err)).Observe(time.Since(start).Seconds())
+	commit, err := i.inTurn(ctx, w)
+	if err == nil && commit != nil {
+		err = commit.Wait(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	for n := range w.Events {
-		e := &w.Events[n]
-		i.events.WithLabelValues(string(e.Kind), known(e.KnownAccount)).Inc()
+	return nil
+}
+
+// inTurn publishes a webhook, or gives it its place in the spool, when those before it in its conversations have theirs.
+func (i *Intake) inTurn(ctx context.Context, w Webhook) (*spool.Commit, error) {
+	each, lanes := lanesOf(w.Events)
+	turn := i.turns.next(lanes)
+	if err := turn.wait(ctx); err != nil {
+		return nil, fmt.Errorf("an earlier webhook of the same conversation is not done: %w", err)
+	}
+	defer turn.end()
+	return i.place(ctx, w, each, lanes)
+}
+
+// until is when something must be over.
+func until(w Webhook, within, atLeast time.Duration) time.Time {
+	end, least := w.ReceivedAt.Add(within), time.Now().Add(atLeast)
+	if end.Before(least) {
+		return least
+	}
+	return end
+}
+
+// place publishes a webhook, or gives it its place in the spool.
+func (i *Intake) place(ctx context.Context, w Webhook, each, lanes []uint16) (*spool.Commit, error) {
+	var published error
+	if i.bus.Joined() && !i.away.Load() && !i.spool.Busy(lanes) {
+		if published = i.publish(ctx, w, each); published == nil {
+			return nil, nil
+		}
+		if class, _ := bus.Classify(published); class == bus.Poison {
+			return nil, published // nor would it be taken from the spool
+		}
+	}
+	commit, err := i.spool.Enqueue(spool.Record{At: w.ReceivedAt, Request: w.Request, Lanes: lanes, Body: w.Raw})
+	if err != nil {
+		return nil, errors.Join(err, published)
+	}
+	i.spooled.Inc()
+	if published != nil && !i.away.Swap(true) {
+		i.log.Warn("spool.used", telemetry.KeyError, published)
+	}
+	return commit, nil
+}
+
+// publish tries the bus.
+func (i *Intake) publish(ctx context.Context, w Webhook, lanes []uint16) error {
+	ctx, cancel := context.WithDeadline(ctx, until(w, i.busWithin, i.least))
+	defer cancel()
+	b := batch{events: w.Events, lanes: lanes, causes: make([]string, len(w.Events))}
+	for n := range b.causes {
+		b.causes[n] = w.Request
+	}
+	start := time.Now()
+	err := publish(ctx, i.bus, b)
+	i.seconds.WithLabelValues(outcome(err)).Observe(time.Since(start).Seconds())
+	if err == nil {
+		i.count(w.Events)
+	}
+	return err
+}
+
+// Check is a readiness check: webhooks have a place to go.
+func (i *Intake) Check(ctx context.Context) error {
+	if i.bus.Joined() && !i.away.Load() {
+		return nil
+	}
+	if _, err := i.spool.Check(ctx); err != nil {
+		return fmt.Errorf("the bus is away, and %w", err)
 	}
 	return nil
+}
+
+func (i *Intake) count(events []dm.Event) {
+	for n := range events {
+		i.events.WithLabelValues(string(events[n].Kind), known(events[n].KnownAccount)).Inc()
+	}
 }
 
 func outcome(err error) string {

@@ -207,7 +207,7 @@ func (s *Spool) readPosition(seg *segment) int {
 	}
 	sum := positionSize - 4
 	at := binary.BigEndian.Uint64(b[saltSize:])
-	if salt(b[:saltSize]) != seg.salt || crc32.Checksum(b[:sum], castagnoli) != binary.BigEndian.Uint32(b[sum:]) || at > uint64(max(seg.size, 0)) { //nolint:gosec // a size
+	if salt(b[:saltSize]) != seg.salt || crc32.Checksum(b[:sum], castagnoli) != binary.BigEndian.Uint32(b[sum:]) || at > uint64(max(seg.size, 0)) {
 		return 0
 	}
 	return int(at) //nolint:gosec // no larger than a file

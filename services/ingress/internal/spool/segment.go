@@ -93,11 +93,12 @@ func (seg *segment) write(records []*Commit, end int64) (newEnd int64, err error
 	newEnd = end + int64(len(b))
 	// Durable with the next fsync, or when the system gets to it: it only tells a torn tail from a damaged one.
 	mark := appendFrame(nil, seg.salt, nil)
-	if _, err := seg.out.WriteAt(mark, newEnd); err != nil {
+	if _, markErr := seg.out.WriteAt(mark, newEnd); markErr != nil {
 		_ = seg.abandon(newEnd) // the records are safe
-		return newEnd, nil
+	} else {
+		newEnd += int64(len(mark))
 	}
-	return newEnd + int64(len(mark)), nil
+	return newEnd, nil
 }
 
 // abandon closes a file that nothing is written to any more.

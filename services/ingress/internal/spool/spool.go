@@ -107,7 +107,7 @@ func (s *Spool) open() (err error) {
 	} else if err != nil {
 		return err
 	}
-	s.position, err = os.OpenFile(filepath.Join(s.dir, "position"), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // in the folder that the operator names
+	s.position, err = os.OpenFile(filepath.Join(s.dir, "position"), os.O_RDWR|os.O_CREATE, 0o600)
 	return err
 }
 

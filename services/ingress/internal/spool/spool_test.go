@@ -37,7 +37,7 @@ func open(t *testing.T, dir string, change ...func(*Options)) *Spool {
 func record(n int) Record {
 	body := appendFrame([]byte(fmt.Sprintf(`{"n":%d,"x":"`, n)), salt{1, 2, 3, 4, 5, 6, 7, 8}, nil)
 	return Record{
-		At: time.Unix(1_762_000_000, int64(n)).UTC(), Request: fmt.Sprintf("r%d", n), Lanes: []uint16{uint16(n), 65535}, Body: append(body, strings.Repeat("y", n%40)...), //nolint:gosec // small
+		At: time.Unix(1_762_000_000, int64(n)).UTC(), Request: fmt.Sprintf("r%d", n), Lanes: []uint16{uint16(n), 65535}, Body: append(body, strings.Repeat("y", n%40)...),
 	}
 }
 
