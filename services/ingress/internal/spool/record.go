@@ -33,8 +33,8 @@ func (r *Record) fits() bool { return len(r.Request) <= math.MaxUint16 && r.size
 func (r *Record) append(b []byte) []byte {
 	b = append(b, recordVersion)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.At.UnixNano()))
-	b = binary.BigEndian.AppendUint16(b, uint16(len(r.Request)))  //nolint:gosec // see fits
-	b = binary.BigEndian.AppendUint32(b, uint32(len(r.Lanes)))    //nolint:gosec // Lanes at most
+	b = binary.BigEndian.AppendUint16(b, uint16(len(r.Request))) //nolint:gosec // see fits
+	b = binary.BigEndian.AppendUint32(b, uint32(len(r.Lanes)))   //nolint:gosec // Lanes at most
 	b = append(b, r.Request...)
 	for _, l := range r.Lanes {
 		b = binary.BigEndian.AppendUint16(b, l)
