@@ -16,6 +16,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/postgres"
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/archiver"
@@ -71,7 +72,7 @@ func (p *process) open(ctx context.Context, dir *datadir.Dir) (err error) {
 	}
 	p.tel.Health.Add(startCheck, p.starting)
 	p.host = &pipeline.Host{Telemetry: p.tel}
-	conn := bus.ConnConfig{URL: p.cfg.NATSURL.Reveal(), CredsFile: p.cfg.Ingress.NATS.CredsFile, Name: p.cfg.AppName, Logger: p.tel.Log}
+	conn := bus.ConnConfig{URL: p.cfg.NATSURL.Reveal(), CredsFile: p.cfg.Ingress.NATS.CredsFile, Name: p.cfg.AppName, Early: true, Logger: p.tel.Log}
 	if conn.URL == "" {
 		if err := p.embed(ctx, dir); err != nil {
 			return err
@@ -88,6 +89,9 @@ func (p *process) open(ctx context.Context, dir *datadir.Dir) (err error) {
 	p.host.Conn = p.conn
 	p.cfg.lend(p.host)
 	p.cfg.Ingress.Listening = func(addr string) { p.listening <- addr }
+	if p.nats == nil {
+		return nil // it may be away: each service waits for it by itself
+	}
 	// Once, before all of them do at once.
 	if _, err := topology.Ensure(ctx, p.conn.JetStream(), topology.Options{Replicas: p.cfg.Ingress.NATS.Replicas}); err != nil {
 		return fmt.Errorf("make the streams: %w", err)
@@ -119,6 +123,13 @@ func (p *process) services() []stage {
 		{responder.Name, func(ctx context.Context) error { return responder.Run(ctx, p.cfg.Responder) }},
 		{"ingress", func(ctx context.Context) error { return ingress.Run(ctx, p.cfg.Ingress) }},
 	}
+}
+
+// migrate brings the schema up to date when the database comes.
+func (p *process) migrate(ctx context.Context) error {
+	postgres.MigrateLater(ctx, p.cfg.Archiver.Database, p.tel.Log)
+	<-ctx.Done()
+	return nil
 }
 
 // announce tells Ready, and the log, when every service says that it can do its work.

@@ -13,7 +13,8 @@ import (
 	"github.com/parley-dm/parley/services/standalone/internal/datadir"
 )
 
-// Serve runs everything but the simulator until ctx ends.
+// Serve runs everything but the simulator until ctx ends. PostgreSQL, and a NATS server that is not ours, may be away when
+// it starts: webhooks are taken at once, and the rest begins when they come.
 func Serve(ctx context.Context, cfg Config) (err error) {
 	if err := checkPorts(ctx, cfg); err != nil {
 		return err
@@ -23,14 +24,19 @@ func Serve(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	if _, _, err := postgres.Migrate(ctx, cfg.Archiver.Database); err != nil {
-		return fmt.Errorf("DATABASE_URL: %w", err)
+	_, _, away := postgres.Migrate(ctx, cfg.Archiver.Database)
+	if away != nil && !postgres.Away(away) {
+		return fmt.Errorf("DATABASE_URL: %w", away)
 	}
 	p, err := open(ctx, cfg, dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }() //nolint:contextcheck // ctx has ended by then
-	stages := append([]stage{{"announce", p.announce}}, p.services()...)
+	stages := []stage{{"announce", p.announce}}
+	if away != nil {
+		stages = append(stages, stage{"migrate", p.migrate})
+	}
+	stages = append(stages, p.services()...)
 	return runStages(ctx, stages, stagesTimeout(cfg.ShutdownTimeout))
 }

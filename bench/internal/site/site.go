@@ -178,8 +178,8 @@ func listens(ctx context.Context, addr string) error {
 // child prepares a program with a log and, if it has one, an admin address.
 func (s *Site) child(name, admin, path string, env []string) *child.Child {
 	s.children++
+	log := filepath.Join(s.dir, fmt.Sprintf("%02d-%s.log", s.children, name))
 	return child.New(child.Spec{
-		Name: name, Path: path, Env: append(child.Environ(), env...), Admin: admin,
-		Log: filepath.Join(s.dir, fmt.Sprintf("%02d-%s.log", s.children, name)),
+		Name: name, Path: path, Env: append(append(child.Environ(), "SPOOL_DIR="+log+".spool"), env...), Admin: admin, Log: log,
 	})
 }

@@ -185,3 +185,28 @@ func FuzzScan(f *testing.F) {
 		require.Equal(t, r, last)
 	})
 }
+
+// A process that is killed closes nothing. What was acknowledged until then is there, at every moment.
+func TestAKillAtEveryMoment(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	done := 0
+	for n := range 30 {
+		add(t, s, record(n))
+		if n%3 == 2 {
+			_, err := s.Next(t.Context(), 2)
+			require.NoError(t, err)
+			s.Done()
+			done += 2
+		}
+		left := t.TempDir()
+		require.NoError(t, os.CopyFS(left, os.DirFS(dir)))
+		after := open(t, left)
+		got := drain(t, after, 100)
+		require.NoError(t, after.Close())
+		require.Len(t, got, n+1-done)
+		require.Equal(t, record(done), got[0])
+		require.Equal(t, record(n), got[len(got)-1])
+	}
+}
