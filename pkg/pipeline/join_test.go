@@ -34,7 +34,7 @@ func TestAStageWaitsForTheBus(t *testing.T) {
 				return err
 			}
 			defer func() { _ = p.Close() }()
-			err = p.HandleEvents("test", pipeline.Consume{}, func(_ context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
+			err = p.HandleEvents("test", pipeline.Consume{}, func(_ context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) { //nolint:contextcheck // each message brings its own context
 				handled <- e.Data.Text
 				return nil, nil
 			})
