@@ -13,6 +13,20 @@ const (
 	OutcomeUnknown Outcome = "unknown" // it may or may not have been sent; never sent again blindly
 )
 
+// Stop says that Meta refused more than one message: nothing automatic should follow in that conversation. Whoever keeps who
+// holds a conversation learns it from here.
+type Stop string
+
+// The reasons to stop.
+const (
+	// StopTooMany: too many messages to this person. Nothing automatic until they write again, and an alert.
+	StopTooMany Stop = "too_many"
+	// StopNotOurs: another app owns the thread. Nothing until it is handed to us.
+	StopNotOurs Stop = "not_ours"
+	// StopUnreachable: there is no such person any more, or they cannot be written to. Worth a mark on the contact.
+	StopUnreachable Stop = "unreachable"
+)
+
 // Delivery is what came of one message of an intent. A text that was split gives one delivery for each piece.
 type Delivery struct {
 	ID       string `json:"id"`
@@ -30,6 +44,8 @@ type Delivery struct {
 	Attempts []Attempt `json:"attempts,omitempty"`
 	// Reason says, for an operator, why it was not sent.
 	Reason string `json:"reason,omitempty"`
+	// Stop, of a failed one, says that nothing automatic should follow, and why.
+	Stop Stop `json:"stop,omitempty"`
 	// SentAt is when the Graph API answered, or the outcome was settled.
 	SentAt     time.Time `json:"sent_at"`
 	ReceivedAt time.Time `json:"received_at"`

@@ -13,18 +13,6 @@ const (
 	OriginOperator Origin = "operator" // a person, in the console
 )
 
-// PartKind says what one part of a reply is.
-type PartKind string
-
-// PartText is a text, the only kind so far; media, templates and sender actions join it here.
-const PartText PartKind = "text"
-
-// Part is one piece of a reply. A long text becomes several messages when it is sent.
-type Part struct {
-	Kind PartKind `json:"kind"`
-	Text string   `json:"text,omitempty"`
-}
-
 // ReplyIntent is the decision to say something to a customer, before it is said.
 type ReplyIntent struct {
 	ID string `json:"id"`
@@ -42,6 +30,49 @@ type ReplyIntent struct {
 	EventTime  time.Time `json:"event_time"`
 	ReceivedAt time.Time `json:"received_at"`
 	CreatedAt  time.Time `json:"created_at"`
-	// Expires is when the messaging window closes: 24 hours after the customer's message. Zero means never.
+	// Expires is when it is too late to send it, where that is earlier than [ReplyIntent.Deadline] says: for automation 24
+	// hours after the customer's message. Zero leaves it to the deadline.
 	Expires time.Time `json:"expires,omitzero"`
+}
+
+// How long after a customer's message or tap may be written to them, and privately after a comment (Meta's policy).
+const (
+	MessagingWindow = 24 * time.Hour
+	HumanWindow     = 7 * 24 * time.Hour // a person, with the HUMAN_AGENT tag; never automation
+	CommentWindow   = 7 * 24 * time.Hour
+)
+
+// Deadline is when it is too late to send the intent; zero for never, where nothing is known of what it answers.
+func (i *ReplyIntent) Deadline() time.Time {
+	if i.EventTime.IsZero() {
+		return i.Expires
+	}
+	window := MessagingWindow
+	switch {
+	case i.Private():
+		window = CommentWindow
+	case i.Origin == OriginOperator:
+		window = HumanWindow
+	}
+	at := i.EventTime.Add(window)
+	if !i.Expires.IsZero() && i.Expires.Before(at) {
+		return i.Expires
+	}
+	return at
+}
+
+// Private says whether the intent is the private reply to a comment.
+func (i *ReplyIntent) Private() bool {
+	for n := range i.Parts {
+		if i.Parts[n].CommentID != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// NeedsHumanAgent says whether a message of the intent that is sent at a time is a person's after the messaging window, and so
+// needs the tag.
+func (i *ReplyIntent) NeedsHumanAgent(at time.Time) bool {
+	return i.Origin == OriginOperator && !i.Private() && !i.EventTime.IsZero() && !at.Before(i.EventTime.Add(MessagingWindow))
 }

@@ -186,9 +186,8 @@ func (s *scanner) intent(i *dm.ReplyIntent) {
 			}
 			i.Parts = []dm.Part{}
 			for more := s.first('[', ']'); more; more = s.more(']') {
-				var p dm.Part
-				s.part(&p)
-				i.Parts = append(i.Parts, p)
+				i.Parts = append(i.Parts, dm.Part{})
+				s.part(&i.Parts[len(i.Parts)-1])
 			}
 		case "event_time":
 			i.EventTime = s.time()
@@ -202,19 +201,6 @@ func (s *scanner) intent(i *dm.ReplyIntent) {
 			if !s.conversation(&i.Conversation, name) {
 				s.fail()
 			}
-		}
-	}
-}
-
-func (s *scanner) part(p *dm.Part) {
-	for more := s.first('{', '}'); more; more = s.more('}') {
-		switch string(s.name()) {
-		case "kind":
-			p.Kind = dm.PartKind(s.text())
-		case "text":
-			p.Text = s.text()
-		default:
-			s.fail()
 		}
 	}
 }
@@ -242,6 +228,8 @@ func (s *scanner) delivery(d *dm.Delivery) {
 			s.attempts(&d.Attempts)
 		case "reason":
 			d.Reason = s.text()
+		case "stop":
+			d.Stop = dm.Stop(s.text())
 		case "sent_at":
 			d.SentAt = s.time()
 		case "received_at":

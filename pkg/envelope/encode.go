@@ -38,11 +38,11 @@ func (e *Envelope[T]) size() int {
 	case *dm.ReplyIntent:
 		n := headBytes
 		for i := range data.Parts {
-			n += 64 + len(data.Parts[i].Text)
+			n += partBytes(&data.Parts[i])
 		}
 		return n
 	case *dm.Delivery:
-		return headBytes + len(data.Message.Text) + len(data.Reason) + 256*len(data.Attempts)
+		return headBytes + partBytes(&data.Message) + len(data.Reason) + 256*len(data.Attempts)
 	default:
 		return headBytes
 	}
@@ -139,25 +139,6 @@ func (w *writer) intent(i *dm.ReplyIntent) {
 	}
 }
 
-func (w *writer) parts(all []dm.Part) {
-	if len(all) == 0 {
-		w.value(all) // null or []
-		return
-	}
-	for i := range all {
-		w.element(i)
-		w.part(&all[i])
-	}
-	w.out = append(w.out, ']')
-}
-
-// part writes a part's members and its end.
-func (w *writer) part(p *dm.Part) {
-	w.str("kind", string(p.Kind))
-	w.optional("text", p.Text)
-	w.out = append(w.out, '}')
-}
-
 func (w *writer) delivery(d *dm.Delivery) {
 	w.str("id", d.ID)
 	w.str("intent_id", d.IntentID)
@@ -172,6 +153,7 @@ func (w *writer) delivery(d *dm.Delivery) {
 	w.part(&d.Message)
 	w.attempts(d.Attempts)
 	w.optional("reason", d.Reason)
+	w.optional("stop", string(d.Stop))
 	w.time("sent_at", d.SentAt)
 	w.time("received_at", d.ReceivedAt)
 }

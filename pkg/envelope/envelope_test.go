@@ -38,6 +38,29 @@ func intent() dm.ReplyIntent {
 	}
 }
 
+// rich is an intent with every kind of part and every member of them.
+func rich() dm.ReplyIntent {
+	i := intent()
+	buttons := []dm.Button{{Title: "Buy & go", URL: "https://example.com/?a=1&b=2"}, {Title: "Later", Payload: "LATER"}}
+	i.Parts = []dm.Part{
+		{Kind: dm.PartMarkSeen}, {Kind: dm.PartTypingOn}, {Kind: dm.PartReaction, MID: "m_1", Reaction: "love"}, {Kind: dm.PartUnreaction, MID: "m_1"},
+		{Kind: dm.PartText, Text: "Which one?", ReplyToMID: "m_1", QuickReplies: []dm.QuickReply{{Title: "Blue", Payload: "BLUE"}, {Ask: "user_email"}}},
+		{Kind: dm.PartImage, Media: []dm.Media{{URL: "https://example.com/a.jpg"}, {AttachmentID: "77"}}},
+		{Kind: dm.PartVideo, Media: []dm.Media{{URL: "https://example.com/a.mp4"}}}, {Kind: dm.PartLikeHeart}, {Kind: dm.PartMediaShare, PostID: "18"},
+		{Kind: dm.PartGenericTemplate, Elements: []dm.Element{{Title: "Blue", Subtitle: "29 €", ImageURL: "https://example.com/a.jpg", URL: "https://example.com/blue", Buttons: buttons}, {Title: "Red"}}},
+		{Kind: dm.PartButtonTemplate, Text: "What now?", Buttons: buttons, HumanAgent: true},
+		{Kind: dm.PartText, Text: "Thank you!", CommentID: "c_1"},
+	}
+	return i
+}
+
+// refused is a delivery with what only refused ones have.
+func refused() dm.Delivery {
+	d := delivery()
+	d.Outcome, d.MID, d.Reason, d.Stop, d.Message = dm.OutcomeFailed, "", "no such user", dm.StopUnreachable, rich().Parts[4]
+	return d
+}
+
 func delivery() dm.Delivery {
 	return dm.Delivery{
 		ID: "de_1", IntentID: "in_1", Of: 2, Conversation: conversation, Outcome: dm.OutcomeSent, MID: "m_2", Origin: dm.OriginRule, Message: dm.Part{Kind: dm.PartText, Text: "29 €."},
@@ -52,6 +75,8 @@ func TestGolden(t *testing.T) {
 		"event":    envelope.Event(event(), "req_1").Encode,
 		"intent":   envelope.Intent(intent(), "ev_1", "ev_1").Encode,
 		"delivery": envelope.Delivery(delivery(), "ev_1", "in_1").Encode,
+		"rich":     envelope.Intent(rich(), "ev_1", "ev_1").Encode,
+		"refused":  envelope.Delivery(refused(), "ev_1", "in_1").Encode,
 	} {
 		got, err := encode()
 		require.NoError(t, err)
@@ -68,6 +93,12 @@ func TestGolden(t *testing.T) {
 	sent, err := envelope.Decode[dm.Delivery](mustRead(t, "delivery.json"))
 	require.NoError(t, err)
 	require.Equal(t, envelope.Delivery(delivery(), "ev_1", "in_1"), sent)
+	reply, err = envelope.Decode[dm.ReplyIntent](mustRead(t, "rich.json"))
+	require.NoError(t, err)
+	require.Equal(t, envelope.Intent(rich(), "ev_1", "ev_1"), reply)
+	sent, err = envelope.Decode[dm.Delivery](mustRead(t, "refused.json"))
+	require.NoError(t, err)
+	require.Equal(t, envelope.Delivery(refused(), "ev_1", "in_1"), sent)
 }
 
 func mustRead(t *testing.T, name string) []byte {
