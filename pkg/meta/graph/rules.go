@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/parley-dm/parley/pkg/dm"
 )
 
 // Class says what is known of a message whose call did not succeed, and so what may be done next.
@@ -79,8 +81,8 @@ type Rule struct {
 	Alert bool
 	// Window: the messaging window is closed. A person may still write, with the HUMAN_AGENT tag.
 	Window bool
-	// NoContact: the customer cannot be written to; worth a mark on the contact.
-	NoContact bool
+	// Stop: nothing automatic should follow in the conversation, and why.
+	Stop dm.Stop
 	// Meaning is for an operator.
 	Meaning string
 }
@@ -106,7 +108,7 @@ var table = []Rule{
 	{Code: 32, Class: ClassRateLimited, Scope: ScopeAccount, Pause: ratePause, Meaning: "the page's limit of calls"},
 	{Code: 613, Class: ClassRateLimited, Scope: ScopeAccount, Pause: ratePause, Meaning: "a limit of calls"},
 	{Code: 613, Subcode: 2534040, Class: ClassRateLimited, Scope: ScopeAccount, Pause: ratePause, Meaning: "messages sent too fast"},
-	{Code: 613, Subcode: 2018338, Class: ClassPermanent, Scope: ScopeConversation, Alert: true, Meaning: "too many messages to this person"},
+	{Code: 613, Subcode: 2018338, Class: ClassPermanent, Scope: ScopeConversation, Stop: dm.StopTooMany, Alert: true, Meaning: "too many messages to this person"},
 	{Code: 613, Subcode: 1996, Class: ClassRateLimited, Scope: ScopeAccount, Pause: ratePause, Alert: true, Meaning: "inconsistent volume of calls"},
 	{Code: 80001, Class: ClassRateLimited, Scope: ScopeAccount, Pause: 5 * ratePause, Meaning: "the page's business use case limit"},
 	{Code: 80002, Class: ClassRateLimited, Scope: ScopeAccount, Pause: 5 * ratePause, Meaning: "Instagram's business use case limit"},
@@ -117,14 +119,14 @@ var table = []Rule{
 	{Code: 10, Subcode: 2018278, Class: ClassPermanent, Window: true, Meaning: "outside the messaging window"},
 	{Code: 10, Subcode: 2018065, Class: ClassPermanent, Window: true, Meaning: "outside the messaging window"},
 	{Code: 10, Subcode: 2018108, Class: ClassPermanent, Meaning: "the person cannot receive messages now"},
-	{Code: 10, Subcode: 2018300, Class: ClassPermanent, Scope: ScopeConversation, Meaning: "another app owns the thread"},
+	{Code: 10, Subcode: 2018300, Class: ClassPermanent, Scope: ScopeConversation, Stop: dm.StopNotOurs, Meaning: "another app owns the thread"},
 	{Code: 10, Subcode: 1893063, Class: ClassAccountBlocked, Scope: ScopeAccount, Pause: blockedPause, Alert: true, Meaning: "the page is restricted"},
 	{Code: 10, Subcode: 2534077, Class: ClassAccountBlocked, Scope: ScopeAccount, Pause: blockedPause, Alert: true, Meaning: "the page's link or two-factor authentication"},
 
 	{Code: 100, Class: ClassPermanent, Meaning: "invalid parameter"},
 	{Code: 100, Subcode: 33, Class: ClassPermanent, Alert: true, Meaning: "the object is gone or there is no permission for it"},
-	{Code: 100, Subcode: 2018001, Class: ClassPermanent, NoContact: true, Meaning: "no such user"},
-	{Code: 100, Subcode: 2534014, Class: ClassPermanent, NoContact: true, Meaning: "no such user"},
+	{Code: 100, Subcode: 2018001, Class: ClassPermanent, Stop: dm.StopUnreachable, Meaning: "no such user"},
+	{Code: 100, Subcode: 2534014, Class: ClassPermanent, Stop: dm.StopUnreachable, Meaning: "no such user"},
 	{Code: 100, Subcode: 2534015, Class: ClassPermanent, Meaning: "invalid message data"},
 	{Code: 100, Subcode: 2018047, Class: ClassPermanent, Meaning: "invalid attachment type"},
 	{Code: 100, Subcode: 2018109, Class: ClassPermanent, Meaning: "the attachment is too large"},
@@ -133,8 +135,8 @@ var table = []Rule{
 	{Code: 100, Subcode: 2534029, Class: ClassAccountBlocked, Scope: ScopeAccount, Pause: blockedPause, Alert: true, Meaning: "the business is blocked"},
 	{Code: 100, Subcode: 2534025, Class: ClassPermanent, Meaning: "the comment is not open to a private reply, or has had it"},
 	{Code: -1, Subcode: 2534023, Class: ClassPermanent, Meaning: "the comment is not open to a private reply, or has had it"},
-	{Code: 100, Subcode: 2534037, Class: ClassPermanent, Scope: ScopeConversation, Meaning: "another app owns the thread"},
-	{Code: 100, Subcode: 2018300, Class: ClassPermanent, Scope: ScopeConversation, Meaning: "another app owns the thread"},
+	{Code: 100, Subcode: 2534037, Class: ClassPermanent, Scope: ScopeConversation, Stop: dm.StopNotOurs, Meaning: "another app owns the thread"},
+	{Code: 100, Subcode: 2018300, Class: ClassPermanent, Scope: ScopeConversation, Stop: dm.StopNotOurs, Meaning: "another app owns the thread"},
 
 	{Code: 190, Class: ClassTokenDead, Scope: ScopeAccount, Pause: tokenPause, Alert: true, Meaning: "the token is dead"},
 	{Code: 190, Subcode: 458, Class: ClassTokenDead, Scope: ScopeAccount, Pause: tokenPause, Alert: true, Meaning: "the token is dead: the app was removed"},
@@ -147,8 +149,8 @@ var table = []Rule{
 	{Code: 200, Class: ClassAccountBlocked, Scope: ScopeAccount, Pause: blockedPause, Alert: true, Meaning: "a permission is missing"},
 	{Code: 200, Subcode: 2018028, Class: ClassAccountBlocked, Scope: ScopeAccount, Pause: blockedPause, Alert: true, Meaning: "the app is not live, or the permission was not reviewed"},
 	{Code: 200, Subcode: 2534041, Class: ClassAccountBlocked, Scope: ScopeAccount, Pause: blockedPause, Alert: true, Meaning: "the owner has disabled access to messages"},
-	{Code: 200, Subcode: 1545041, Class: ClassPermanent, NoContact: true, Meaning: "this person is not available"},
-	{Code: 551, Class: ClassPermanent, NoContact: true, Meaning: "this person is not available"},
+	{Code: 200, Subcode: 1545041, Class: ClassPermanent, Stop: dm.StopUnreachable, Meaning: "this person is not available"},
+	{Code: 551, Class: ClassPermanent, Stop: dm.StopUnreachable, Meaning: "this person is not available"},
 
 	{Code: 230, Class: ClassNoProfile, Meaning: "the person has not agreed to share a profile"},
 	{Code: 9010, Class: ClassNoProfile, Meaning: "the person has not agreed to share a profile"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/meta/graph"
 )
 
@@ -94,7 +95,19 @@ func TestEveryRowOfTheTable(t *testing.T) {
 func TestReactionsBeyondTheClass(t *testing.T) {
 	t.Parallel()
 	require.True(t, graph.Classify(400, 10, 2534022, false).Window)
-	require.True(t, graph.Classify(400, 100, 2018001, false).NoContact)
+	for _, r := range graph.Rules() {
+		switch c := [2]int{r.Code, r.Subcode}; c {
+		case [2]int{613, 2018338}:
+			require.Equal(t, dm.StopTooMany, r.Stop)
+		case [2]int{10, 2018300}, [2]int{100, 2018300}, [2]int{100, 2534037}:
+			require.Equal(t, dm.StopNotOurs, r.Stop)
+		case [2]int{100, 2018001}, [2]int{100, 2534014}, [2]int{200, 1545041}, [2]int{551, 0}:
+			require.Equal(t, dm.StopUnreachable, r.Stop)
+		default:
+			require.Empty(t, r.Stop, "%v", c)
+		}
+		require.Equal(t, r.Scope == graph.ScopeConversation, r.Stop == dm.StopTooMany || r.Stop == dm.StopNotOurs)
+	}
 	require.Equal(t, 3, graph.Classify(500, 1, 0, false).MaxAttempts)
 	require.Equal(t, 2, graph.Classify(400, 100, 2018008, false).MaxAttempts, "a medium may be fetched once more")
 	require.True(t, graph.Classify(400, 190, 463, false).Alert)

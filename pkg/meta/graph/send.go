@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/parley-dm/parley/pkg/dm"
@@ -14,7 +13,7 @@ import (
 // SendResult is the Send API's answer to a message that it took.
 type SendResult struct {
 	RecipientID string
-	// MessageID is the mid that the message's echo carries too.
+	// MessageID is the mid that the message's echo carries too. Reactions, typing and seen have none.
 	MessageID string
 	// Usage says how much of the account's and the app's allowance is used up; zero where Meta did not tell.
 	Usage Usage
@@ -23,34 +22,21 @@ type SendResult struct {
 // ErrUnsupportedPart is a part that this version of the client cannot send.
 var ErrUnsupportedPart = errors.New("the Send API is not asked to send this kind of part")
 
-// sendRequest is the Send API's body. RESPONSE says that it answers a message of the customer within the messaging window.
-type sendRequest struct {
-	Recipient struct {
-		ID string `json:"id"`
-	} `json:"recipient"`
-	MessagingType string `json:"messaging_type"`
-	Message       struct {
-		Text string `json:"text"`
-	} `json:"message"`
-}
-
 type sendResponse struct {
 	RecipientID id         `json:"recipient_id"`
 	MessageID   id         `json:"message_id"`
 	Error       *errorBody `json:"error"`
 }
 
-// Send sends one message. It calls once and never again by itself: on an error, [Error.Class] says what is known of the
-// message's fate. There is no idempotency key.
-func (c *Client) Send(ctx context.Context, cred Credentials, recipient string, part dm.Part) (SendResult, error) {
-	if part.Kind != dm.PartText {
-		return SendResult{}, fmt.Errorf("%w: %q", ErrUnsupportedPart, part.Kind)
+// Send sends one part to a customer. It calls once and never again by itself: on an error, [Error.Class] says what is known of
+// the message's fate. There is no idempotency key. What Meta would refuse is not sent: see [Check].
+func (c *Client) Send(ctx context.Context, cred Credentials, customer string, part dm.Part) (SendResult, error) {
+	if err := Check(part); err != nil {
+		return SendResult{}, err
 	}
-	var body sendRequest
-	body.Recipient.ID, body.MessagingType, body.Message.Text = recipient, "RESPONSE", part.Text
-	payload, err := json.Marshal(body)
+	payload, err := encode(customer, &part)
 	if err != nil {
-		return SendResult{}, fmt.Errorf("encode request: %w", err)
+		return SendResult{}, err
 	}
 	t, err := c.sender(cred)
 	if err != nil {
@@ -65,7 +51,7 @@ func (c *Client) Send(ctx context.Context, cred Credentials, recipient string, p
 	if out.Error != nil || got.status < 200 || got.status > 299 {
 		return SendResult{}, newError(got, out.Error)
 	}
-	if decodeErr != nil || out.MessageID == "" {
+	if decodeErr != nil || out.MessageID == "" && !part.Kind.Repeatable() {
 		// The API says that it went well and not what it did: the message is probably out.
 		e := newError(got, nil)
 		e.Rule = Rule{Class: ClassUnknown, Meaning: "the Send API answered without a message_id"}

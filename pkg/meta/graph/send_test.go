@@ -96,7 +96,7 @@ func TestSendWithoutSecretOrVersion(t *testing.T) {
 func TestSendRefusesWhatItCannotSend(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, graph.Options{})
-	_, err := c.Send(t.Context(), graph.Credentials{BaseURL: "http://127.0.0.1:1"}, "7001", dm.Part{Kind: "image"})
+	_, err := c.Send(t.Context(), graph.Credentials{BaseURL: "http://127.0.0.1:1"}, "7001", dm.Part{Kind: "hologram"})
 	require.ErrorIs(t, err, graph.ErrUnsupportedPart)
 	require.Equal(t, graph.ClassPermanent, graph.ClassOf(err))
 	for _, bad := range []string{"", "not a url", "http://[::1"} {

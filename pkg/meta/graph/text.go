@@ -10,37 +10,61 @@ import (
 	"github.com/parley-dm/parley/pkg/dm"
 )
 
-// MaxTextBytes is the longest text of one Instagram message, in bytes of UTF-8 (Meta's Send API).
-const MaxTextBytes = 1000
-
-// Expand turns the parts of a reply into the messages that are sent for it: one part of the result is one message, one
-// row and one entry of the ledger. Texts are cleaned and split; other kinds pass as they are. A text without anything to
-// send stays one part, so that whoever sends it can say so instead of losing it.
+// Expand turns the parts of a reply into what is sent for it, one call for each: texts are cleaned and split, titles that are
+// too long are cut, as Meta would. One part of the result that is not an action is one message, one row and one entry of the
+// ledger. A text without anything to send stays one part, so that whoever sends it can say so instead of losing it.
 //
 // It is pure and idempotent. Where nothing has to change it returns parts itself.
 func Expand(parts []dm.Part) []dm.Part {
 	same := true
 	for i := range parts {
-		same = same && (parts[i].Kind != dm.PartText || fits(parts[i].Text, MaxTextBytes))
+		same = same && fitting(&parts[i])
 	}
 	if same {
 		return parts
 	}
 	out := make([]dm.Part, 0, len(parts)+1)
 	for _, p := range parts {
-		if p.Kind != dm.PartText {
+		if fitting(&p) {
 			out = append(out, p)
 			continue
 		}
-		pieces := SplitText(p.Text, MaxTextBytes)
-		if len(pieces) == 0 {
-			pieces = []string{""}
+		p = cutTitles(p)
+		switch {
+		case p.Kind != dm.PartText:
+			out = append(out, p)
+		case p.CommentID != "": // one message, or none: Check refuses one that is too long
+			p.Text = clean(p.Text)
+			out = append(out, p)
+		default:
+			out = append(out, pieces(p)...)
 		}
-		for _, text := range pieces {
-			piece := p
-			piece.Text = text
-			out = append(out, piece)
+	}
+	return out
+}
+
+// fitting says whether Expand would leave a part as it is.
+func fitting(p *dm.Part) bool {
+	return (p.Kind != dm.PartText || fits(p.Text, MaxTextBytes)) && titlesFit(p)
+}
+
+// pieces splits a text: the first message quotes what is answered, the last one has the quick replies.
+func pieces(p dm.Part) []dm.Part {
+	texts := SplitText(p.Text, MaxTextBytes)
+	if len(texts) == 0 {
+		texts = []string{""}
+	}
+	out := make([]dm.Part, 0, len(texts))
+	for i, text := range texts {
+		piece := p
+		piece.Text = text
+		if i > 0 {
+			piece.ReplyToMID = ""
 		}
+		if i < len(texts)-1 {
+			piece.QuickReplies = nil
+		}
+		out = append(out, piece)
 	}
 	return out
 }
