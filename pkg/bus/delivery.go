@@ -1,6 +1,9 @@
 package bus
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 type contextKey struct{}
 
@@ -28,6 +31,12 @@ func waiting(ctx context.Context, f func() bool) bool {
 	}
 	defer h.feed.sub.lanes.resume(h)
 	return f()
+}
+
+// Pause waits, in the message's lane and without its slot among MaxInFlight. false when the subscriber drains, or ctx ends,
+// before the time is over.
+func Pause(ctx context.Context, d time.Duration) bool {
+	return waiting(ctx, func() bool { return wait(ctx, d) })
 }
 
 // Owned says whether effects are still ours to have: [ErrLeaseLost] once the partition's lease is over by our own clock,

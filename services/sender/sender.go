@@ -34,6 +34,8 @@ const (
 	settleTimeout = 5 * time.Second
 	// doubtMargin leaves room for a look after the time when a call cannot arrive any more.
 	doubtMargin = 20 * time.Second
+	// maxTypingTime is how long Instagram shows typing without being told again.
+	maxTypingTime = 20 * time.Second
 )
 
 // BeforeAck is the last step of an intent: everything is told, and only the acknowledgement is missing.
@@ -54,6 +56,8 @@ type Config struct {
 	LeaseTTL       time.Duration `env:"LEASE_TTL" envDefault:"6s" help:"how long the partitions of a killed replica wait for another"`
 	SendTimeout    time.Duration `env:"SEND_TIMEOUT" envDefault:"10s" help:"how long one call of the Send API may take; what is not answered then may have been sent"`
 	DoubtTimeout   time.Duration `env:"DOUBT_TIMEOUT" envDefault:"1m" help:"how long what came of a message that may have been sent is looked for, while its conversation waits; then it is unknown and left to a person"`
+	MarkSeen       bool          `env:"MARK_SEEN" envDefault:"false" help:"show customers that their message was seen, before an automatic answer; a call of the Graph API more for each"`
+	TypingTime     time.Duration `env:"TYPING_TIME" envDefault:"0s" help:"how long customers see that an automatic answer is being written, before it comes; 0 shows and waits for nothing, else it is a call of the Graph API more for each"`
 
 	// Host is lent by a process that runs several services.
 	Host *pipeline.Host `env:"-"`
@@ -84,6 +88,9 @@ func (c Config) Validate() error {
 	}
 	if c.SendTimeout < 100*time.Millisecond || c.SendTimeout > time.Minute {
 		errs = append(errs, fmt.Errorf("SEND_TIMEOUT: got %s, expected 100ms to 1m", c.SendTimeout))
+	}
+	if c.TypingTime < 0 || c.TypingTime > maxTypingTime {
+		errs = append(errs, fmt.Errorf("TYPING_TIME: got %s, expected 0 to %s", c.TypingTime, maxTypingTime))
 	}
 	if need := c.inFlight() + doubtMargin; c.DoubtTimeout < need || c.DoubtTimeout > time.Hour {
 		errs = append(errs, fmt.Errorf("DOUBT_TIMEOUT: got %s, expected %s (SEND_TIMEOUT and %s) to 1h", c.DoubtTimeout, need, need-c.SendTimeout))
@@ -132,11 +139,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		Reconciler: reconcile.New(p, client),
 	}, deliver.Options{
 		GraphURL: strings.TrimRight(cfg.GraphURL, "/"), AppSecret: cfg.proofSecret(), RatePerAccount: cfg.RatePerAccount, ClaimTimeout: claimTimeout,
-		InFlight: cfg.inFlight(), At: cfg.at(),
+		InFlight: cfg.inFlight(), At: cfg.at(), MarkSeen: cfg.MarkSeen, TypingTime: cfg.TypingTime,
 	})
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
+	defer deliverer.Close()
 	if need := cfg.inFlight(); need > cfg.ShutdownTimeout {
 		tel.Log.Warn("config.stop_may_cut_calls", "shutdown_timeout", cfg.ShutdownTimeout.String(), "a_call_may_take", need.String())
 	}

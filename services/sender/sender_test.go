@@ -39,17 +39,17 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Load[sender.Config](environ())
 	require.NoError(t, err)
-	require.Equal(t, []any{"v26.0", 100.0, 256, 10 * time.Second, time.Minute, accounts.LoginFacebook},
-		[]any{cfg.GraphVersion, cfg.RatePerAccount, cfg.MaxInFlight, cfg.SendTimeout, cfg.DoubtTimeout, cfg.Login})
+	require.Equal(t, []any{"v26.0", 100.0, 256, 10 * time.Second, time.Minute, accounts.LoginFacebook, false, time.Duration(0)},
+		[]any{cfg.GraphVersion, cfg.RatePerAccount, cfg.MaxInFlight, cfg.SendTimeout, cfg.DoubtTimeout, cfg.Login, cfg.MarkSeen, cfg.TypingTime})
 }
 
 func TestEveryMistakeIsNamed(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load[sender.Config]([]string{
-		"GRAPH_API_URL=graph.facebook.com", "GRAPH_API_VERSION=26", "SEND_RATE_PER_ACCOUNT=-1", "MAX_IN_FLIGHT=0", "SEND_TIMEOUT=1h", "DOUBT_TIMEOUT=1s", "INSTAGRAM_LOGIN=x",
+		"GRAPH_API_URL=graph.facebook.com", "GRAPH_API_VERSION=26", "SEND_RATE_PER_ACCOUNT=-1", "MAX_IN_FLIGHT=0", "SEND_TIMEOUT=1h", "DOUBT_TIMEOUT=1s", "TYPING_TIME=1m", "INSTAGRAM_LOGIN=x",
 	})
 	for _, name := range []string{
-		"GRAPH_API_URL", "GRAPH_API_VERSION", "SEND_RATE_PER_ACCOUNT", "MAX_IN_FLIGHT", "SEND_TIMEOUT", "DOUBT_TIMEOUT", "INSTAGRAM_LOGIN",
+		"GRAPH_API_URL", "GRAPH_API_VERSION", "SEND_RATE_PER_ACCOUNT", "MAX_IN_FLIGHT", "SEND_TIMEOUT", "DOUBT_TIMEOUT", "TYPING_TIME", "INSTAGRAM_LOGIN",
 		"FACEBOOK_APP_SECRET", "INSTAGRAM_PAGE_ID", "INSTAGRAM_PAGE_ACCESS_TOKEN",
 	} {
 		require.ErrorContains(t, err, name+":")
@@ -227,7 +227,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	var out, errs safe
 	s := run.Service[sender.Config]{Name: sender.Name, Summary: "x", Run: sender.Run}
 	require.Equal(t, run.ExitOK, s.Execute(t.Context(), []string{"--help"}, nil, &out, &errs))
-	for _, name := range []string{"GRAPH_API_URL", "GRAPH_API_VERSION", "FACEBOOK_APP_ID", "FACEBOOK_APP_SECRET", "INSTAGRAM_PAGE_ACCESS_TOKEN", "SEND_RATE_PER_ACCOUNT", "MAX_IN_FLIGHT", "SEND_TIMEOUT", "DOUBT_TIMEOUT"} {
+	for _, name := range []string{"GRAPH_API_URL", "GRAPH_API_VERSION", "FACEBOOK_APP_ID", "FACEBOOK_APP_SECRET", "INSTAGRAM_PAGE_ACCESS_TOKEN", "SEND_RATE_PER_ACCOUNT", "MAX_IN_FLIGHT", "SEND_TIMEOUT", "DOUBT_TIMEOUT", "MARK_SEEN", "TYPING_TIME"} {
 		require.Contains(t, out.text, name)
 	}
 }

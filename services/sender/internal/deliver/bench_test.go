@@ -83,6 +83,7 @@ func BenchmarkDeliver(b *testing.B) {
 		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), //nolint:sloglint // the cost of writing lines is part of the measure
 	}, deliver.Options{GraphURL: stub(b), AppSecret: "secret"})
 	require.NoError(b, err)
+	b.Cleanup(d.Close)
 	var ids atomic.Int64
 	b.SetParallelism(128)
 	b.ReportAllocs()

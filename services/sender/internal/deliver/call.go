@@ -24,12 +24,14 @@ func (v *Deliverer) call(ctx context.Context, m *message, claim *ledger.Claim, c
 		return ledger.Entry{}, err
 	}
 	began := v.o.Now()
-	result, sendErr := v.d.Graph.Send(context.WithoutCancel(ctx), cred, m.intent.Customer, m.part)
+	part := m.part
+	part.HumanAgent = v.tagged(m, claim.Entry)
+	result, sendErr := v.d.Graph.Send(context.WithoutCancel(ctx), cred, m.intent.Customer, part)
 	took := v.o.Now().Sub(began)
 	report(sendErr)
 	v.o.At(AfterCall)
 
-	outcome := v.judge(claim.Entry, result, sendErr)
+	outcome := v.judge(m, part.HumanAgent, claim.Entry, result, sendErr)
 	outcome.Attempts = record(claim.Attempts, attempt(began, took, sendErr))
 	entry, err := v.d.Ledger.Settle(ctx, claim, outcome)
 	if err == nil {
@@ -42,6 +44,8 @@ func (v *Deliverer) call(ctx context.Context, m *message, claim *ledger.Claim, c
 	switch {
 	case err != nil:
 		return ledger.Entry{}, bus.WhileAway(err)
+	case entry.State == ledger.Open && back == nil:
+		return ledger.Entry{}, bus.DeferUntil(sendErr, v.o.Now()) // at once, and otherwise
 	case entry.State == ledger.Open:
 		return ledger.Entry{}, back
 	case !entry.State.Final(): // in doubt, or somebody else's by now
@@ -66,12 +70,12 @@ func (v *Deliverer) stale(ctx context.Context, m *message, claim *ledger.Claim) 
 	return bus.WhileAway(errors.Join(errStale, err))
 }
 
-// judge says what a call's result means for the message. It is pure.
-func (v *Deliverer) judge(before ledger.Entry, result graph.SendResult, err error) ledger.Entry {
+// judge says what a call's result means for the message, which went with the HUMAN_AGENT tag or without. It is pure.
+func (v *Deliverer) judge(m *message, tagged bool, before ledger.Entry, result graph.SendResult, err error) ledger.Entry {
 	if err == nil {
-		return ledger.Entry{State: ledger.Sent, MID: result.MessageID, Tries: before.Tries + 1}
+		return ledger.Entry{State: ledger.Sent, MID: result.MessageID, HumanAgent: tagged, Tries: before.Tries + 1}
 	}
-	out := ledger.Entry{State: ledger.Failed, Reason: err.Error(), Tries: before.Tries}
+	out := ledger.Entry{State: ledger.Failed, Reason: err.Error(), HumanAgent: tagged, Tries: before.Tries}
 	var e *graph.Error
 	if !errors.As(err, &e) {
 		return out // never called: a part that cannot be sent
@@ -81,23 +85,46 @@ func (v *Deliverer) judge(before ledger.Entry, result graph.SendResult, err erro
 	}
 	switch e.Class {
 	case graph.ClassUnknown, graph.ClassSentAnyway:
-		out.State, out.SentAnyway = ledger.InDoubt, e.Class == graph.ClassSentAnyway
+		v.judgeDoubt(m, e, &out)
 	case graph.ClassRateLimited, graph.ClassTokenDead, graph.ClassAccountBlocked:
 		// The account's trouble, not the message's: it waits, and this counts as no try.
 		out.State, out.Tries = ledger.Open, before.Tries
 	case graph.ClassTransient:
-		bound := v.o.MaxAttempts
-		if e.MaxAttempts > 0 {
-			bound = min(bound, e.MaxAttempts)
-		}
-		if out.Tries < bound || e.Unreachable {
-			out.State = ledger.Open
-		} else {
-			out.Reason = fmt.Sprintf("given up after %d attempts: %s", out.Tries, out.Reason)
-		}
+		v.judgeAgain(e, &out)
 	default:
+		if e.Window {
+			out.State = ledger.Expired
+			if m.intent.Origin == dm.OriginOperator && m.part.CommentID == "" && !tagged {
+				out.State = ledger.Open // a person may go on with the tag
+			}
+		}
 	}
 	return out
+}
+
+// judgeDoubt: nobody knows whether it was sent, or as what. What may be done twice is simply done again.
+func (v *Deliverer) judgeDoubt(m *message, e *graph.Error, out *ledger.Entry) {
+	switch {
+	case !m.part.Kind.Repeatable():
+		out.State, out.SentAnyway = ledger.InDoubt, e.Class == graph.ClassSentAnyway
+	case e.Class == graph.ClassSentAnyway:
+		out.State, out.Reason = ledger.Sent, ""
+	default:
+		v.judgeAgain(e, out)
+	}
+}
+
+// judgeAgain tries again, as often as the rule and the options allow.
+func (v *Deliverer) judgeAgain(e *graph.Error, out *ledger.Entry) {
+	bound := v.o.MaxAttempts
+	if e.MaxAttempts > 0 {
+		bound = min(bound, e.MaxAttempts)
+	}
+	if out.Tries < bound || e.Unreachable {
+		out.State = ledger.Open
+		return
+	}
+	out.Reason = fmt.Sprintf("given up after %d attempts: %s", out.Tries, out.Reason)
 }
 
 // react does what an answer asks for beyond its message, and says with an error when the message may come back.
@@ -118,6 +145,11 @@ func (v *Deliverer) react(ctx context.Context, m *message, result graph.SendResu
 			return bus.DeferUntil(err, v.until(m, v.o.Now().Add(e.RetryAfter)))
 		}
 		return bus.WhileAway(err) // with growing delays; the ledger counts the tries
+	case graph.ClassUnknown:
+		if m.part.Kind.Repeatable() {
+			return bus.WhileAway(err)
+		}
+		return nil
 	default:
 		return nil
 	}

@@ -76,6 +76,10 @@ type Options struct {
 	ClaimTimeout time.Duration
 	// InFlight is how long after a claim its call may still arrive; 20 seconds if zero. What is not there then was not sent.
 	InFlight time.Duration
+	// MarkSeen shows the customer, before an automatic answer, that their message was seen. TypingTime is how long they see
+	// that an answer is being written; 0 shows nothing. Each is a call of its own.
+	MarkSeen   bool
+	TypingTime time.Duration
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 	// At is told each step of a message, for tests that end the process there; nil tells nobody.
@@ -101,9 +105,10 @@ type Deliverer struct {
 	gate     *limit.Gate
 	breakers *limit.Breakers
 	metrics  *metrics
+	shows    *shows
 }
 
-// New makes a Deliverer and registers its metrics.
+// New makes a Deliverer and registers its metrics. Close it.
 func New(d Deps, o Options) (*Deliverer, error) {
 	if o.MaxAttempts <= 0 {
 		o.MaxAttempts = 12
@@ -121,10 +126,14 @@ func New(d Deps, o Options) (*Deliverer, error) {
 		o.At = func(Step) {}
 	}
 	v := &Deliverer{d: d, o: o, rates: limit.NewRates(o.RatePerAccount), gate: limit.NewGate(o.Now), breakers: limit.NewBreakers(d.Log)}
+	v.shows = newShows()
 	var err error
 	v.metrics, err = newMetrics(d.Metrics, v.gate)
 	return v, err
 }
+
+// Close ends what is shown beside the messages. Deliver is not called any more.
+func (v *Deliverer) Close() { v.shows.close() }
 
 // Deliver carries out an intent, one message after another, and returns what came of each. With an error it returns what
 // came of the first ones: worth publishing, but the intent is not done and comes again. Messages that have an outcome
@@ -133,27 +142,54 @@ func (v *Deliverer) Deliver(ctx context.Context, intent dm.ReplyIntent) ([]dm.De
 	if err := check(&intent); err != nil {
 		return nil, bus.Permanent(err)
 	}
+	intent.Expires = intent.Deadline()
 	parts := graph.Expand(intent.Parts)
-	done := make([]dm.Delivery, 0, len(parts))
-	broken, mids := "", []string(nil)
-	for n, part := range parts {
-		if n > 0 && stopping(ctx) {
+	of := messages(parts)
+	done := make([]dm.Delivery, 0, of)
+	broken, mids, actions := "", []string(nil), []dm.PartKind(nil)
+	for i, part := range parts {
+		if i > 0 && stopping(ctx) {
 			return done, limit.ErrStopped
 		}
-		m := &message{intent: &intent, part: part, n: n, of: len(parts), broken: broken, before: mids}
+		if part.Kind.Action() {
+			actions = append(actions, part.Kind)
+			continue
+		}
+		n := len(done)
+		if n == 0 && actions == nil {
+			actions = v.greeting(&intent)
+		}
+		part.HumanAgent = false // the sender decides that
+		m := &message{intent: &intent, part: part, n: n, of: of, broken: broken, before: mids, actions: actions}
 		entry, err := v.message(ctx, m)
 		if err != nil {
 			return done, fmt.Errorf("deliver message %d of intent %s: %w", n, intent.ID, err)
 		}
+		v.shown(m)
+		actions = nil
 		done = append(done, m.delivery(entry))
 		if entry.MID != "" {
 			mids = append(mids, entry.MID)
 		}
 		if broken == "" && (entry.State == ledger.Failed || entry.State == ledger.Expired) {
-			broken = fmt.Sprintf("message %d of %d before it was not sent: %s", n+1, len(parts), entry.Reason)
+			broken = fmt.Sprintf("message %d of %d before it was not sent: %s", n+1, of, entry.Reason)
 		}
 	}
+	if broken == "" && len(actions) > 0 {
+		v.parting(ctx, &message{intent: &intent, n: of, of: of, actions: actions})
+	}
 	return done, nil
+}
+
+// messages counts what of an intent is a message.
+func messages(parts []dm.Part) int {
+	n := 0
+	for i := range parts {
+		if !parts[i].Kind.Action() {
+			n++
+		}
+	}
+	return n
 }
 
 // check refuses what no other attempt can make right.
@@ -184,6 +220,8 @@ type message struct {
 	broken string
 	// before are the mids of the messages before it.
 	before []string
+	// actions are shown to the customer before it.
+	actions []dm.PartKind
 
 	account accounts.Account
 }
@@ -195,10 +233,12 @@ func (m *message) key() string {
 // delivery says what the ledger says.
 func (m *message) delivery(e ledger.Entry) dm.Delivery {
 	outcome := dm.Outcome(e.State)
+	part := m.part
+	part.HumanAgent = e.HumanAgent
 	return dm.Delivery{
 		ID: dm.DeliveryID(m.intent.ID, m.n, outcome), IntentID: m.intent.ID, Part: m.n, Of: m.of, Conversation: m.intent.Conversation,
-		Outcome: outcome, MID: e.MID, Origin: m.intent.Origin, Message: m.part, Attempts: e.Attempts, Reason: e.Reason,
-		SentAt: e.At, ReceivedAt: m.intent.ReceivedAt,
+		Outcome: outcome, MID: e.MID, Origin: m.intent.Origin, Message: part, Attempts: e.Attempts, Reason: e.Reason,
+		Stop: stopOf(e), SentAt: e.At, ReceivedAt: m.intent.ReceivedAt,
 	}
 }
 
@@ -211,6 +251,14 @@ func (v *Deliverer) message(ctx context.Context, m *message) (ledger.Entry, erro
 	}
 	if err := v.turn(ctx, m); err != nil {
 		return ledger.Entry{}, err
+	}
+	if shown, err := v.greet(ctx, m); err != nil {
+		return ledger.Entry{}, err
+	} else if shown {
+		// What was shown had the turn, and time has passed.
+		if err := v.turn(ctx, m); err != nil {
+			return ledger.Entry{}, err
+		}
 	}
 	cred := v.credentials(m.account)
 	report, err := v.breakers.Allow(cred.BaseURL)
@@ -234,17 +282,19 @@ func (v *Deliverer) refuse(m *message, known bool) (ledger.State, string) {
 	switch {
 	case m.broken != "":
 		return ledger.Failed, m.broken
-	case m.part.Kind == dm.PartText && strings.TrimSpace(m.part.Text) == "":
-		return ledger.Failed, "the text is empty"
+	case m.of > 1 && m.intent.Private():
+		return ledger.Failed, "the private reply to a comment is one message, and the intent has " + strconv.Itoa(m.of)
 	case !m.intent.Expires.IsZero() && !v.o.Now().Before(m.intent.Expires):
-		return ledger.Expired, "the messaging window closed at " + m.intent.Expires.UTC().Format(time.RFC3339) + ", before it could be sent"
+		return ledger.Expired, expired(m.intent)
 	case !known:
 		return ledger.Failed, "account " + m.intent.Account + " is not configured here: neither INSTAGRAM_PAGE_ID nor ACCOUNTS_FILE names it"
 	case m.account.Token == "":
 		return ledger.Failed, "account " + m.intent.Account + " has no access token"
-	default:
-		return "", ""
 	}
+	if err := graph.Check(m.part); err != nil {
+		return ledger.Failed, err.Error()
+	}
+	return "", ""
 }
 
 // close gives a message an outcome without a call, if it has none.

@@ -59,24 +59,41 @@ func (b *book) set(a accounts.Account) {
 // meta plays the Send API: it notes what it was sent and answers what the test says.
 type meta struct {
 	mu    sync.Mutex
-	texts []string
+	texts []string // of an action its name, in angle brackets
+	raw   []string
 	// answer is called with the number of the call, from 1.
 	answer func(n int, text string, w http.ResponseWriter)
 }
 
 func (m *meta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var body struct{ Message struct{ Text string } }
+	var body struct {
+		SenderAction string `json:"sender_action"`
+		Message      struct{ Text string }
+	}
 	data, _ := io.ReadAll(r.Body)
 	_ = json.Unmarshal(data, &body)
+	text := body.Message.Text
+	if body.SenderAction != "" {
+		text = "<" + body.SenderAction + ">"
+	}
 	m.mu.Lock()
-	m.texts = append(m.texts, body.Message.Text)
+	m.texts, m.raw = append(m.texts, text), append(m.raw, string(data))
 	n, answer := len(m.texts), m.answer
 	m.mu.Unlock()
-	if answer == nil {
+	switch {
+	case answer != nil:
+		answer(n, text, w)
+	case body.SenderAction != "":
+		_, _ = io.WriteString(w, `{"recipient_id":"7001"}`)
+	default:
 		ok(w, n)
-		return
 	}
-	answer(n, body.Message.Text, w)
+}
+
+func (m *meta) bodies() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]string(nil), m.raw...)
 }
 
 func (m *meta) sent() []string {
@@ -132,6 +149,8 @@ type testBundle struct {
 	metrics *prometheus.Registry
 	oracle  oracle
 	at      func(deliver.Step)
+	seen    bool
+	typing  time.Duration
 	d       *deliver.Deliverer
 }
 
@@ -166,8 +185,9 @@ func (b *testBundle) process() *deliver.Deliverer {
 		Accounts: b.book, Graph: b.client, Metrics: b.metrics,
 		Ledger: ledger.New(b.bucket, ledger.Options{Doubt: doubt, Now: b.now}), Reconciler: &b.oracle,
 		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
-	}, deliver.Options{GraphURL: b.url, MaxAttempts: 4, Now: b.now, InFlight: inFlight, At: b.at})
+	}, deliver.Options{GraphURL: b.url, MaxAttempts: 4, Now: b.now, InFlight: inFlight, At: b.at, MarkSeen: b.seen, TypingTime: b.typing})
 	require.NoError(b.t, err)
+	b.t.Cleanup(d.Close)
 	return d
 }
 
@@ -290,11 +310,11 @@ func TestTransientForTooLongFails(t *testing.T) {
 func TestPermanent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.meta.answer = func(_ int, _ string, w http.ResponseWriter) { refuse(w, 403, 10, 2534022) }
+	b.meta.answer = func(_ int, _ string, w http.ResponseWriter) { refuse(w, 403, 100, 2018109) }
 	out := b.deliver(intent("a", "hello"))
 	require.Equal(t, dm.OutcomeFailed, out[0].Outcome)
 	require.Contains(t, out[0].Reason, "Meta's words")
-	require.Contains(t, out[0].Reason, "outside the messaging window")
+	require.Contains(t, out[0].Reason, "the attachment is too large")
 	require.Len(t, b.meta.sent(), 1)
 }
 
@@ -580,10 +600,13 @@ func TestRefusedWithoutACall(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.book.set(accounts.Account{ID: "99", Channel: dm.ChannelInstagram})
-	unknown, tokenless, empty, image := intent("a", "hi"), intent("b", "hi"), intent("c", " \x00"), intent("d")
+	unknown, tokenless, empty, image, hologram := intent("a", "hi"), intent("b", "hi"), intent("c", " \x00"), intent("d"), intent("e")
 	unknown.Account, tokenless.Account = "12345", "99"
-	image.Parts = []dm.Part{{Kind: "image"}}
-	for reason, i := range map[string]dm.ReplyIntent{"not configured": unknown, "no access token": tokenless, "empty": empty, `"image"`: image} {
+	image.Parts, hologram.Parts = []dm.Part{{Kind: dm.PartImage}}, []dm.Part{{Kind: "hologram"}}
+	for reason, i := range map[string]dm.ReplyIntent{
+		"not configured": unknown, "no access token": tokenless, "empty": empty, `"hologram"`: hologram,
+		`media of a part of kind "image": got 0 elements, expected 1 to 10 elements (Meta, Instagram Messaging: Send a Message)`: image,
+	} {
 		out := b.deliver(i)
 		require.Equal(t, dm.OutcomeFailed, out[0].Outcome)
 		require.Contains(t, out[0].Reason, reason)
@@ -662,6 +685,7 @@ func TestWithoutALedgerNothingIsSent(t *testing.T) {
 	d, err := deliver.New(deliver.Deps{Accounts: b.book, Graph: b.client, Ledger: awayLedger{}, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()},
 		deliver.Options{GraphURL: b.url})
 	require.NoError(t, err)
+	t.Cleanup(d.Close)
 	b.d = d
 	b.deferred(intent("a", "hello"))
 	require.Empty(t, b.meta.sent())

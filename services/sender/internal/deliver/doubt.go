@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/bus"
-	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
 	"github.com/parley-dm/parley/services/sender/internal/reconcile"
 )
@@ -33,7 +32,7 @@ func (v *Deliverer) doubtful(ctx context.Context, m *message, err error) (ledger
 		return ledger.Entry{}, err
 	}
 	why := doubt.Error()
-	if v.d.Reconciler != nil {
+	if v.d.Reconciler != nil || m.part.Kind.Repeatable() {
 		answer, lookErr := v.look(ctx, m, doubt)
 		outcome, found := v.found(doubt, answer)
 		switch {
@@ -48,13 +47,19 @@ func (v *Deliverer) doubtful(ctx context.Context, m *message, err error) (ledger
 	return ledger.Entry{}, bus.DeferUntil(fmt.Errorf("%w: %s", errInDoubt, why), v.nextLook(doubt))
 }
 
+// byNature is how it is found out that what may be done twice may be done again.
+const byNature = "nature"
+
 // look asks the reconciler.
 func (v *Deliverer) look(ctx context.Context, m *message, d *ledger.DoubtError) (reconcile.Answer, error) {
+	if m.part.Kind.Repeatable() {
+		return reconcile.Answer{Fate: reconcile.Absent, How: byNature}, nil
+	}
 	lookCtx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	return v.d.Reconciler.Look(lookCtx, reconcile.Question{
-		Conversation: m.intent.Conversation, Text: m.part.Text, Since: d.Since, Taken: m.before,
-		Ask: m.part.Kind == dm.PartText && m.account.Token != "" && v.o.Now().Sub(d.Seen) >= echoTime, Credentials: v.credentials(m.account),
+		Conversation: m.intent.Conversation, Part: m.part, Since: d.Since, Taken: m.before,
+		Ask: m.account.Token != "" && v.o.Now().Sub(d.Seen) >= echoTime, Credentials: v.credentials(m.account),
 		Stop: bus.Draining(ctx),
 	})
 }
@@ -62,7 +67,7 @@ func (v *Deliverer) look(ctx context.Context, m *message, d *ledger.DoubtError) 
 // found says what an answer makes of a message. It is pure but for the clock: what is not there may be sent again only when
 // no call can be under way any more, and never when Meta said that it was sent.
 func (v *Deliverer) found(d *ledger.DoubtError, a reconcile.Answer) (ledger.Entry, bool) {
-	out := ledger.Entry{Tries: d.Entry.Tries, Attempts: d.Entry.Attempts}
+	out := ledger.Entry{HumanAgent: d.Entry.HumanAgent, Tries: d.Entry.Tries, Attempts: d.Entry.Attempts}
 	if d.Entry.State == ledger.Claimed {
 		out.Tries++ // whoever claimed it ended before it could say so
 	}

@@ -181,7 +181,7 @@ func TestLooks(t *testing.T) {
 	require.Equal(t, []time.Duration{time.Second, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 4 * time.Second, 15 * time.Second}, pauses[:7])
 	require.Less(t, len(pauses), 20)
 	first, last := b.oracle.asked[0], b.oracle.asked[len(b.oracle.asked)-1]
-	require.Equal(t, []any{"two", i.Conversation, []string{"mid-1"}, false, true}, []any{first.Text, first.Conversation, first.Taken, first.Ask, last.Ask})
+	require.Equal(t, []any{"two", i.Conversation, []string{"mid-1"}, false, true}, []any{first.Part.Text, first.Conversation, first.Taken, first.Ask, last.Ask})
 	require.WithinDuration(t, time.Now().Add(-5*time.Second), first.Since, 5*time.Second)
 }
 

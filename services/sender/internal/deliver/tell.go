@@ -24,12 +24,22 @@ func (v *Deliverer) told(ctx context.Context, m *message, e ledger.Entry, class 
 		level = slog.LevelWarn
 	case ledger.Claimed, ledger.Sent:
 	}
+	var g *graph.Error
+	alert := errors.As(err, &g) && g.Alert && e.State == ledger.Failed
+	if alert {
+		level = slog.LevelError // a person should look
+	}
 	if !v.d.Log.Enabled(ctx, level) {
 		return
 	}
 	attrs := m.attrs(e, class)
-	var g *graph.Error
-	if errors.As(err, &g) {
+	if alert {
+		attrs = append(attrs, slog.Bool("alert", true))
+	}
+	if stop := stopOf(e); stop != "" {
+		attrs = append(attrs, slog.String("stop", string(stop)))
+	}
+	if g != nil {
 		attrs = append(attrs, slog.Int("status", g.Status), slog.Int("code", g.Code), slog.Int("subcode", g.Subcode), slog.String("fbtrace_id", g.TraceID))
 	}
 	v.d.Log.LogAttrs(ctx, level, "delivery.attempted", attrs...)
@@ -65,6 +75,7 @@ type metrics struct {
 	claims    *prometheus.CounterVec
 	waits     *prometheus.CounterVec
 	pauses    *prometheus.CounterVec
+	shown     *prometheus.CounterVec
 	// reconciled counts what came of messages in doubt; those that are given up are sends that end as unknown.
 	reconciled *prometheus.CounterVec
 	// The two that count on every message, looked up once.
@@ -91,8 +102,11 @@ func newMetrics(r prometheus.Registerer, gate *limit.Gate) (*metrics, error) {
 		pauses: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_send_pauses_total", Help: "Pauses of accounts and apps, by class of the error that began them.",
 		}, []string{"scope", "class"}),
+		shown: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_send_actions_total", Help: "Typing and seen, by how it went: shown, failed, skipped.",
+		}, []string{"result"}),
 		reconciled: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "parley_sends_reconciled_total", Help: "Messages that may have been sent and whose fate was found out: by echo or by conversation.",
+			Name: "parley_sends_reconciled_total", Help: "Messages that may have been sent and whose fate was found out: by echo, by conversation, or by nature where twice is as good as once.",
 		}, []string{"outcome", "by"}),
 	}
 	m.claimed, m.ok, m.rateWaits = m.claims.WithLabelValues("claimed"), m.sends.WithLabelValues(string(ledger.Sent), "ok"), m.waits.WithLabelValues("rate")
@@ -100,7 +114,7 @@ func newMetrics(r prometheus.Registerer, gate *limit.Gate) (*metrics, error) {
 		Name: "parley_send_paused", Help: "Accounts and apps that are paused now.",
 	}, func() float64 { return float64(gate.Size()) })
 	var errs []error
-	for _, c := range []prometheus.Collector{m.sends, m.durations, m.claims, m.waits, m.pauses, m.reconciled, paused} {
+	for _, c := range []prometheus.Collector{m.sends, m.durations, m.claims, m.waits, m.pauses, m.shown, m.reconciled, paused} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -47,7 +47,7 @@ func (l *Ledger) doubt(ctx context.Context, key string, n note, at bus.Entry, e 
 	if e.State == InDoubt {
 		outcome.Reason = e.Reason + "; what came of it could not be found out"
 	}
-	outcome.Tries, outcome.Attempts = e.Tries, e.Attempts
+	outcome.HumanAgent, outcome.Tries, outcome.Attempts = e.HumanAgent, e.Tries, e.Attempts
 	settled, err := l.Resolve(ctx, d, outcome)
 	if err != nil {
 		return nil, fmt.Errorf("give up on a message in doubt: %w", err)

@@ -38,6 +38,8 @@ type Entry struct {
 	Reason string `json:"reason,omitempty"`
 	// SentAnyway: Meta said that it was sent, without saying as what. It is never open again.
 	SentAnyway bool `json:"sent_anyway,omitempty"`
+	// HumanAgent: its last call went with that tag.
+	HumanAgent bool `json:"human_agent,omitempty"`
 	// Age is how long before the entry was written its claim was made, as whoever did both saw it; of entries in doubt.
 	Age time.Duration `json:"age,omitempty"`
 	// Doubted is when the first claim that came in doubt was made, by the server's clock; kept when the message is open

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -68,7 +67,7 @@ func New(s Streams, g Graph) *Reconciler {
 // Question is about one message in doubt.
 type Question struct {
 	Conversation dm.Conversation
-	Text         string
+	Part         dm.Part
 	// Since is when it was claimed, by the clock of the bus.
 	Since time.Time
 	// Taken are mids that are known to be those of other messages, beyond what the deliveries say.
@@ -115,7 +114,7 @@ func (r *Reconciler) Look(ctx context.Context, q Question) (Answer, error) {
 		return Answer{}, fmt.Errorf("look for the echo: %w", err)
 	case mid != "":
 		return Answer{Fate: Sent, MID: mid, How: ByEcho}, nil
-	case !q.Ask:
+	case !q.Ask || !listed(q.Part.Kind):
 		return Answer{How: "its echo has not come"}, nil
 	}
 	answer, err := r.conversation(ctx, q)
@@ -133,7 +132,7 @@ func (r *Reconciler) echo(ctx context.Context, q Question) (string, error) {
 	}
 	// An echo may have come late, or a second time: those of older messages are told by Meta's own time.
 	echoes = slices.DeleteFunc(echoes, func(e dm.Event) bool {
-		return e.MID == "" || !alike(e.Text, q.Text) || e.Time.Before(q.Since.Add(-skew))
+		return e.MID == "" || compare(&q.Part, &e) == other || e.Time.Before(q.Since.Add(-skew))
 	})
 	if len(echoes) == 0 {
 		return "", nil
@@ -142,14 +141,8 @@ func (r *Reconciler) echo(ctx context.Context, q Question) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, same := range []func(a, b string) bool{equal, alike} {
-		for _, e := range echoes {
-			if same(e.Text, q.Text) && !taken[e.MID] {
-				return e.MID, nil
-			}
-		}
-	}
-	return "", nil
+	echoes = slices.DeleteFunc(echoes, func(e dm.Event) bool { return taken[e.MID] })
+	return pick(&q.Part, echoes), nil
 }
 
 // taken are the mids that belong to other messages. A message that Meta may date after the claim was told of at most a skew
@@ -216,7 +209,7 @@ func (r *Reconciler) among(ctx context.Context, q Question, candidates []graph.M
 		if m.From == q.Conversation.Customer {
 			continue
 		}
-		if alike(m.Text, q.Text) {
+		if q.Part.Text != "" && alike(m.Text, q.Part.Text) {
 			return Answer{Fate: Sent, MID: ref.ID, How: ByConversation}, nil
 		}
 		foreign = true
@@ -225,7 +218,7 @@ func (r *Reconciler) among(ctx context.Context, q Question, candidates []graph.M
 	case !complete:
 		return Answer{How: "the conversations endpoint does not tell all that was said since"}, nil
 	case foreign:
-		return Answer{How: "the conversation holds a message of ours with another text that nothing accounts for"}, nil
+		return Answer{How: "the conversation holds a message of ours that nothing accounts for and that cannot be told to be this one"}, nil
 	default:
 		return Answer{Fate: Absent, How: ByConversation}, nil
 	}
@@ -302,11 +295,4 @@ func (r *Reconciler) turn(ctx context.Context, q Question) error {
 		return err
 	}
 	return nil
-}
-
-func equal(a, b string) bool { return a == b }
-
-// alike compares texts as they may come back: Meta may change white space.
-func alike(a, b string) bool {
-	return a == b || strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
 }

@@ -19,6 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var conversation = dm.Conversation{Channel: dm.ChannelInstagram, Account: "17841400000000001", Customer: "7001"}
 
+var hello = dm.Part{Kind: dm.PartText, Text: "hello"}
+
 // past is what the streams and Meta hold.
 type past struct {
 	echoes  []dm.Event
@@ -97,7 +99,7 @@ func delivered(mids ...string) []dm.Delivery {
 
 func look(t *testing.T, p *past, ask bool, taken ...string) reconcile.Answer {
 	t.Helper()
-	a, err := reconcile.New(p, p).Look(t.Context(), reconcile.Question{Conversation: conversation, Text: "hello", Since: claimed, Taken: taken, Ask: ask})
+	a, err := reconcile.New(p, p).Look(t.Context(), reconcile.Question{Conversation: conversation, Part: hello, Since: claimed, Taken: taken, Ask: ask})
 	require.NoError(t, err)
 	return a
 }
@@ -194,7 +196,7 @@ func TestMetaIsNotAskedUnlessAllowed(t *testing.T) {
 func TestAQuestionThatFailsProvesNothing(t *testing.T) {
 	t.Parallel()
 	p := &past{err: errors.New("down")}
-	_, err := reconcile.New(p, p).Look(t.Context(), reconcile.Question{Conversation: conversation, Text: "hello", Since: claimed, Ask: true})
+	_, err := reconcile.New(p, p).Look(t.Context(), reconcile.Question{Conversation: conversation, Part: hello, Since: claimed, Ask: true})
 	require.ErrorIs(t, err, p.err)
 }
 
@@ -203,7 +205,7 @@ func TestThePaceOfQuestions(t *testing.T) {
 	t.Parallel()
 	p := &past{threads: [][]graph.Message{{theirs("t", -2*time.Minute)}}}
 	r := reconcile.New(p, p)
-	q := reconcile.Question{Conversation: conversation, Text: "hello", Since: claimed, Ask: true}
+	q := reconcile.Question{Conversation: conversation, Part: hello, Since: claimed, Ask: true}
 	began := time.Now()
 	for range 2 {
 		_, err := r.Look(t.Context(), q)
