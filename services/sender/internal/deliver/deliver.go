@@ -132,8 +132,8 @@ func New(d Deps, o Options) (*Deliverer, error) {
 	return v, err
 }
 
-// Close ends what is shown beside the messages. Deliver is not called any more.
-func (v *Deliverer) Close() { v.shows.close() }
+// Close waits for what is being shown beside the messages, a few seconds at most. Deliver is not called any more.
+func (v *Deliverer) Close() { v.shows.group.Wait() }
 
 // Deliver carries out an intent, one message after another, and returns what came of each. With an error it returns what
 // came of the first ones: worth publishing, but the intent is not done and comes again. Messages that have an outcome

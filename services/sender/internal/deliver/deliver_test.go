@@ -35,6 +35,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	account = "17841400000000001"
 	token   = "EAAB-secret-token"
+
+	maxAttempts = 4
 )
 
 // book is the accounts of a test.
@@ -185,7 +187,7 @@ func (b *testBundle) process() *deliver.Deliverer {
 		Accounts: b.book, Graph: b.client, Metrics: b.metrics,
 		Ledger: ledger.New(b.bucket, ledger.Options{Doubt: doubt, Now: b.now}), Reconciler: &b.oracle,
 		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
-	}, deliver.Options{GraphURL: b.url, MaxAttempts: 4, Now: b.now, InFlight: inFlight, At: b.at, MarkSeen: b.seen, TypingTime: b.typing})
+	}, deliver.Options{GraphURL: b.url, MaxAttempts: maxAttempts, Now: b.now, InFlight: inFlight, At: b.at, MarkSeen: b.seen, TypingTime: b.typing})
 	require.NoError(b.t, err)
 	b.t.Cleanup(d.Close)
 	return d

@@ -25,24 +25,15 @@ const (
 
 // shows is what is being shown.
 type shows struct {
-	ctx    context.Context //nolint:containedctx // ends all of them
-	cancel context.CancelFunc
-	slots  chan struct{}
-	group  sync.WaitGroup
+	slots chan struct{}
+	group sync.WaitGroup
 
 	mu    sync.Mutex
 	shown map[string]struct{}
 }
 
 func newShows() *shows {
-	s := &shows{slots: make(chan struct{}, maxShowing), shown: map[string]struct{}{}}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
-	return s
-}
-
-func (s *shows) close() {
-	s.cancel()
-	s.group.Wait()
+	return &shows{slots: make(chan struct{}, maxShowing), shown: map[string]struct{}{}}
 }
 
 // first says whether a message's actions were not shown yet.
@@ -138,7 +129,7 @@ func (v *Deliverer) show(m *message) {
 	cred, account, customer, kinds := v.credentials(m.account), m.intent.Account, m.intent.Customer, m.actions
 	v.shows.group.Go(func() {
 		defer func() { <-v.shows.slots }()
-		ctx, cancel := context.WithTimeout(v.shows.ctx, showTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), showTimeout)
 		defer cancel()
 		for _, kind := range kinds {
 			v.metrics.shown.WithLabelValues(v.showOne(ctx, cred, account, customer, kind)).Inc()
