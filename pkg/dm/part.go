@@ -72,6 +72,12 @@ type Part struct {
 	HumanAgent bool `json:"human_agent,omitempty"`
 }
 
+// Plain says whether a part is a text and nothing else, as nearly all are.
+func (p *Part) Plain() bool {
+	return p.Kind == PartText && p.QuickReplies == nil && p.Media == nil && p.Elements == nil && p.Buttons == nil && p.PostID == "" &&
+		p.MID == "" && p.Reaction == "" && p.ReplyToMID == "" && p.CommentID == "" && !p.HumanAgent
+}
+
 // Media is a picture, video, recording or file: one of a URL that Meta can fetch and the id of an attachment that was
 // uploaded before.
 type Media struct {

@@ -67,6 +67,7 @@ type bench struct {
 
 	mu         sync.Mutex
 	sent       map[string][]string // texts by customer
+	shown      int                 // seen and typing
 	deliveries map[string]envelope.Envelope[dm.Delivery]
 	hold       chan struct{} // when set, calls wait for it
 	calling    chan struct{}
@@ -99,10 +100,18 @@ func start(t *testing.T) *bench {
 
 func (b *bench) send(w http.ResponseWriter, r *http.Request) {
 	var body struct {
-		Recipient struct{ ID string }
-		Message   struct{ Text string }
+		SenderAction string `json:"sender_action"`
+		Recipient    struct{ ID string }
+		Message      struct{ Text string }
 	}
 	_ = json.NewDecoder(r.Body).Decode(&body)
+	if body.SenderAction != "" {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.shown++
+		_, _ = io.WriteString(w, `{"recipient_id":"`+body.Recipient.ID+`"}`)
+		return
+	}
 	b.calling <- struct{}{}
 	if b.hold != nil {
 		<-b.hold
@@ -220,6 +229,22 @@ func TestNATSRestartsDuringCalls(t *testing.T) {
 	for _, e := range b.deliveries {
 		require.Equal(t, dm.OutcomeSent, e.Data.Outcome, e.Data.Reason)
 	}
+}
+
+// While a customer sees typing, others are answered: with room for one message at a time, all of them wait at once.
+func TestTypingHoldsNobodyElseUp(t *testing.T) {
+	t.Parallel()
+	const customers, typing = 15, 2 * time.Second
+	b := start(t)
+	stop := b.sender("MAX_IN_FLIGHT=1", "TYPING_TIME="+typing.String(), "MARK_SEEN=true")
+	began := time.Now()
+	want := b.intents(customers, 1)
+	require.Eventually(t, func() bool { return b.delivered() == want }, time.Minute, 10*time.Millisecond)
+	took := time.Since(began)
+	require.NoError(t, stop())
+	require.GreaterOrEqual(t, took, typing)
+	require.Less(t, took, customers*typing, "one after another")
+	require.Equal(t, 2*customers, b.shown)
 }
 
 func TestHelpNamesEveryVariable(t *testing.T) {

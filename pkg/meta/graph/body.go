@@ -90,7 +90,7 @@ type button struct {
 // encode makes the body that sends a part, which [Check] has found to be right, to a customer.
 func encode(customer string, p *dm.Part) ([]byte, error) {
 	var v any
-	if plain(p) {
+	if p.Plain() {
 		var b textBody
 		b.Recipient.ID, b.MessagingType, b.Message.Text = customer, "RESPONSE", p.Text
 		v = &b

@@ -51,7 +51,7 @@ func (e *LimitError) Error() string {
 // Check says with a [*LimitError] why a part cannot be sent as it is, or with [ErrUnsupportedPart] that its kind is not known.
 // What [Expand] makes fit is not its business: check what Expand returns.
 func Check(p dm.Part) error {
-	if plain(&p) && len(p.Text) <= MaxTextBytes && !blank(p.Text) {
+	if p.Plain() && len(p.Text) <= MaxTextBytes && !blank(p.Text) {
 		return nil
 	}
 	c := check{kind: p.Kind}
@@ -87,12 +87,6 @@ func Check(p dm.Part) error {
 		return c.err
 	}
 	return nil
-}
-
-// plain says whether a part is a text and nothing else, as nearly all are.
-func plain(p *dm.Part) bool {
-	return p.Kind == dm.PartText && p.QuickReplies == nil && p.Media == nil && p.Elements == nil && p.Buttons == nil && p.PostID == "" &&
-		p.MID == "" && p.Reaction == "" && p.ReplyToMID == "" && p.CommentID == "" && !p.HumanAgent
 }
 
 // check keeps the first thing that is wrong.

@@ -68,21 +68,27 @@ type Intent struct {
 	RuleName  string    `json:"rule_name,omitempty"`
 	MatchedOn string    `json:"matched_on,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
+	// Message is the part, of one that is more than a text; its text is the row's.
+	Message *dm.Part `json:"message,omitempty"`
 
 	content `json:"-"`
 }
 
 // Delivery is what came of sending it.
 type Delivery struct {
-	ID       string       `json:"id"`
-	IntentID string       `json:"intent_id"`
-	Part     int          `json:"part"`
-	Of       int          `json:"of"`
-	Origin   dm.Origin    `json:"origin,omitempty"`
-	Outcome  dm.Outcome   `json:"outcome"`
-	Reason   string       `json:"reason,omitempty"`
+	ID       string     `json:"id"`
+	IntentID string     `json:"intent_id"`
+	Part     int        `json:"part"`
+	Of       int        `json:"of"`
+	Origin   dm.Origin  `json:"origin,omitempty"`
+	Outcome  dm.Outcome `json:"outcome"`
+	Reason   string     `json:"reason,omitempty"`
+	// Stop says that nothing automatic should follow, and why.
+	Stop     dm.Stop      `json:"stop,omitempty"`
 	Attempts []dm.Attempt `json:"attempts,omitempty"`
 	At       time.Time    `json:"at"`
+	// Message is the part as it was sent, of one that is more than a text; its text is the row's.
+	Message *dm.Part `json:"message,omitempty"`
 
 	content `json:"-"`
 }

@@ -101,14 +101,14 @@ func FromIntent(i *dm.ReplyIntent) Facts {
 	at := instant(i.CreatedAt, i.ReceivedAt, i.EventTime)
 	key := cleanConversation(i.Conversation)
 	facts := Facts{Conversation: &Conversation{Key: key, First: at, Updated: at, Last: at}}
-	parts := graph.Expand(i.Parts)
+	parts := sayings(graph.Expand(i.Parts))
 	for n, p := range parts {
 		facts.Messages = append(facts.Messages, Message{
 			Conversation: key, Outbound: Outbound(i.ID, n),
 			Intent: &Intent{
 				ID: i.ID, Part: n, Of: len(parts), EventID: i.EventID, Origin: i.Origin,
 				RuleID: i.RuleID, RuleName: i.RuleName, MatchedOn: i.MatchedOn, CreatedAt: at,
-				content: content{Text: newText(p.Text), Type: string(p.Kind)},
+				Message: rich(p), content: contentOf(&p),
 			},
 		})
 	}
@@ -123,7 +123,7 @@ func FromDelivery(d *dm.Delivery) Facts {
 		Conversation: key, Outbound: Outbound(d.IntentID, d.Part),
 		Delivery: &Delivery{
 			ID: d.ID, IntentID: d.IntentID, Part: d.Part, Of: d.Of, Origin: d.Origin, Outcome: d.Outcome, Reason: d.Reason,
-			Attempts: d.Attempts, At: at, content: content{Text: newText(d.Message.Text), Type: string(d.Message.Kind)},
+			Stop: d.Stop, Attempts: d.Attempts, At: at, Message: rich(d.Message), content: contentOf(&d.Message),
 		},
 	}
 	conversation := &Conversation{Key: key, First: at, Updated: at}

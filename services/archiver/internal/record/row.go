@@ -218,6 +218,7 @@ func (m *Message) createdAt() time.Time {
 // erase leaves nothing of what was said, as Meta's rules ask.
 func erase(meta metadata) metadata {
 	meta.OriginalText, meta.FirstText, meta.Edits = "", "", nil
+	eraseParts(&meta)
 	if meta.Said != nil {
 		bare := *meta.Said
 		bare.Attachments, bare.Payload, bare.Raw, bare.RawBase64 = nil, "", nil, nil

@@ -105,6 +105,9 @@ func (n *Narrator) intent(i dm.ReplyIntent) {
 	}
 	text := ""
 	for _, p := range i.Parts {
+		if p.Text == "" {
+			text += "(" + string(p.Kind) + ")"
+		}
 		text += p.Text
 	}
 	n.line("rule", i.Conversation, who+" → "+quote(text)+since(i.ReceivedAt, i.CreatedAt))
