@@ -100,7 +100,7 @@ func TestSendIsValidatedAsMetaDoes(t *testing.T) {
 		"a video among images":            {message(`{"attachments":[{"type":"video","payload":{"url":"https://example.com/a.mp4"}}]}`), 100, 2534015},
 		"13 quick replies":                {quick(13, "A"), 0, 0},
 		"14 quick replies":                {quick(14, "A"), 100, 0},
-		"quick reply's title too long":    {quick(1, strings.Repeat("x", 21)), 100, 0},
+		"quick reply's title is cut":      {quick(1, strings.Repeat("x", 21)), 0, 0},
 		"quick replies without a text":    {message(`{"attachment":{"type":"like_heart"},"quick_replies":[{"content_type":"text","title":"A","payload":"P"}]}`), 100, 2534015},
 		"generic template":                {generic(`[{"title":"T","subtitle":"S","buttons":` + buttons(3) + `}]`), 0, 0},
 		"generic template, 4 buttons":     {generic(`[{"title":"T","buttons":` + buttons(4) + `}]`), 100, 0},

@@ -14,7 +14,7 @@ const (
 	maxTextBytes    = 1000
 	maxImages       = 10
 	maxQuickReplies = 13
-	maxTitle        = 20 // of quick replies and buttons, in characters
+	maxTitle        = 20 // of quick replies, which are cut, and buttons, which are refused; in characters
 	maxPayload      = 1000
 	maxElements     = 10
 	maxButtons      = 3
@@ -37,9 +37,9 @@ type replyTo struct {
 
 type quickReply struct {
 	ContentType string `json:"content_type"`
-	Title       string `json:"title"`
-	Payload     string `json:"payload"`
-	ImageURL    string `json:"image_url"`
+	Title       string `json:"title,omitempty"`
+	Payload     string `json:"payload,omitempty"`
+	ImageURL    string `json:"image_url,omitempty"`
 }
 
 type attachment struct {
@@ -116,7 +116,7 @@ func parseMessage(raw json.RawMessage) (parsed, *Error) {
 		}
 	}
 	if m.Text == nil || m.QuickReplies != nil {
-		out.kind, out.content = world.KindRich, raw
+		out.kind, out.content = world.KindRich, shown(raw, m)
 	}
 	if m.Attachment != nil {
 		if m.Attachment.Type == "audio" || m.Attachment.Type == "video" {
@@ -125,6 +125,26 @@ func parseMessage(raw json.RawMessage) (parsed, *Error) {
 		return out, m.Attachment.check()
 	}
 	return out, checkImages(m.Attachments)
+}
+
+// shown is what the customer gets to see of a message: titles of quick replies are cut and not refused (Meta: "each quick
+// reply allows up to 20 characters before being truncated").
+func shown(raw json.RawMessage, m message) json.RawMessage {
+	cut := false
+	for i := range m.QuickReplies {
+		q := &m.QuickReplies[i]
+		if title := []rune(q.Title); len(title) > maxTitle {
+			q.Title, cut = string(title[:maxTitle]), true
+		}
+	}
+	if !cut {
+		return raw
+	}
+	out, err := json.Marshal(map[string]any{"text": m.Text, "quick_replies": m.QuickReplies})
+	if err != nil {
+		return raw // strings and nothing else: it always encodes
+	}
+	return out
 }
 
 func checkText(text string) *Error {
@@ -150,8 +170,6 @@ func checkQuickReplies(m message) *Error {
 			return param("Param message[quick_replies][content_type] must be one of {TEXT, USER_EMAIL, USER_PHONE_NUMBER}.")
 		case q.ContentType == "text" && (q.Title == "" || q.Payload == ""):
 			return param("Params title and payload are required in message[quick_replies].")
-		case utf8.RuneCountInString(q.Title) > maxTitle:
-			return param("Length of param message[quick_replies][title] must be less than or equal to %d", maxTitle)
 		case utf8.RuneCountInString(q.Payload) > maxPayload:
 			return param("Length of param message[quick_replies][payload] must be less than or equal to %d", maxPayload)
 		}
