@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -221,30 +222,30 @@ func (c *check) buttons(at string, all []dm.Button, source string) {
 	}
 }
 
+// The kinds that have a member of their own.
+var (
+	withText  = []dm.PartKind{dm.PartText, dm.PartButtonTemplate}
+	withMedia = []dm.PartKind{dm.PartImage, dm.PartVideo, dm.PartAudio, dm.PartFile}
+	withMID   = []dm.PartKind{dm.PartReaction, dm.PartUnreaction}
+)
+
 // elsewhere demands that a part has nothing that its kind does not send: it would be lost in silence.
 func (c *check) elsewhere(p dm.Part) {
-	text := p.Kind == dm.PartText || p.Kind == dm.PartButtonTemplate
-	media := p.Kind == dm.PartImage || p.Kind == dm.PartVideo || p.Kind == dm.PartAudio || p.Kind == dm.PartFile
-	reaction := p.Kind == dm.PartReaction || p.Kind == dm.PartUnreaction
-	for _, f := range [...]struct {
-		name  string
-		stray bool
-	}{
-		{"text", p.Text != "" && !text},
-		{"quick_replies", p.QuickReplies != nil && p.Kind != dm.PartText},
-		{"media", p.Media != nil && !media},
-		{"elements", p.Elements != nil && p.Kind != dm.PartGenericTemplate},
-		{"buttons", p.Buttons != nil && p.Kind != dm.PartButtonTemplate},
-		{"post_id", p.PostID != "" && p.Kind != dm.PartMediaShare},
-		{"mid", p.MID != "" && !reaction},
-		{"reaction", p.Reaction != "" && p.Kind != dm.PartReaction},
-		{"reply_to_mid", p.ReplyToMID != "" && (p.Kind.Repeatable() || p.CommentID != "")},
-		{"comment_id", p.CommentID != "" && p.Kind.Repeatable()},
-	} {
-		if f.stray {
-			c.fail(f.name, "something", "nothing: a part of this kind has none", pageOf(p.Kind))
+	only := func(field string, given bool, kinds ...dm.PartKind) {
+		if given && !slices.Contains(kinds, p.Kind) {
+			c.fail(field, "something", "nothing: a part of this kind has none", pageOf(p.Kind))
 		}
 	}
+	only("text", p.Text != "", withText...)
+	only("quick_replies", p.QuickReplies != nil, dm.PartText)
+	only("media", p.Media != nil, withMedia...)
+	only("elements", p.Elements != nil, dm.PartGenericTemplate)
+	only("buttons", p.Buttons != nil, dm.PartButtonTemplate)
+	only("post_id", p.PostID != "", dm.PartMediaShare)
+	only("mid", p.MID != "", withMID...)
+	only("reaction", p.Reaction != "", dm.PartReaction)
+	only("comment_id", p.CommentID != "" && p.Kind.Repeatable())
+	only("reply_to_mid", p.ReplyToMID != "" && (p.Kind.Repeatable() || p.CommentID != ""))
 }
 
 func pageOf(k dm.PartKind) string {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,7 +79,7 @@ func (r *recorder) RoundTrip(q *http.Request) (*http.Response, error) {
 	if bytes.Contains(r.body, []byte("sender_action")) {
 		answer = `{"recipient_id":"7001"}`
 	}
-	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(answer)), Header: http.Header{}, ContentLength: int64(len(answer))}, nil
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(answer)), Header: http.Header{}, ContentLength: int64(len(answer))}, nil
 }
 
 // TestBodies holds what is sent for each kind of part against testdata, for both logins: they differ in the host only.
@@ -146,7 +147,7 @@ func TestLimits(t *testing.T) {
 		"11 elements":                {dm.Part{Kind: dm.PartGenericTemplate, Elements: make([]dm.Element, 11)}, "elements", "11 elements", "Generic Template"},
 		"element of a title only":    {generic(func(e *dm.Element) { e.Subtitle = "" }), "elements[0].title", "nothing beside it", "Generic Template"},
 		"element, long title":        {generic(func(e *dm.Element) { e.Title = long }), "elements[0].title", "1001 characters", "Generic Template"},
-		"element, 4 buttons":         {generic(func(e *dm.Element) { e.Buttons = append(buttons, buttons...) }), "elements[0].buttons", "4 elements", "Generic Template"},
+		"element, 4 buttons":         {generic(func(e *dm.Element) { e.Buttons = slices.Repeat(buttons, 2) }), "elements[0].buttons", "4 elements", "Generic Template"},
 		"element, odd picture":       {generic(func(e *dm.Element) { e.ImageURL = "a.jpg" }), "elements[0].image_url", `""`, "Generic Template"},
 		"element, odd address":       {generic(func(e *dm.Element) { e.URL = "javascript:x" }), "elements[0].url", `"javascript"`, "Generic Template"},
 		"button without a purpose":   {dm.Part{Kind: dm.PartButtonTemplate, Text: "x", Buttons: []dm.Button{{Title: "T"}}}, "buttons[0].payload", "empty", "Button Template"},

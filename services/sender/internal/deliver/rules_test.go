@@ -72,7 +72,7 @@ func (r *rowTest) calls() int {
 	return n
 }
 
-func TestEveryRowsReaction(t *testing.T) {
+func TestEveryRowsReaction(t *testing.T) { //nolint:tparallel // one played Meta, one row after another
 	t.Parallel()
 	b := setup(t)
 	b.book.set(accounts.Account{ID: "99", Channel: dm.ChannelInstagram, Login: accounts.LoginFacebook, Token: "sibling"})

@@ -81,7 +81,7 @@ func (v *Deliverer) greet(ctx context.Context, m *message) (shown bool, err erro
 	if len(m.actions) == 0 || !v.fresh(m) || !v.shows.first(m.key()) {
 		return false, nil
 	}
-	v.show(m)
+	v.show(ctx, m)
 	if v.o.TypingTime <= 0 || !typing(m.actions) {
 		return false, nil
 	}
@@ -110,7 +110,7 @@ func (v *Deliverer) parting(ctx context.Context, m *message) {
 		return
 	}
 	if v.turn(ctx, m) == nil { // while the account is paused nothing is shown
-		v.show(m)
+		v.show(ctx, m)
 	}
 }
 
@@ -119,7 +119,7 @@ func (v *Deliverer) fresh(m *message) bool {
 }
 
 // show begins to show a message's actions, one after another, and waits for none of them.
-func (v *Deliverer) show(m *message) {
+func (v *Deliverer) show(ctx context.Context, m *message) {
 	select {
 	case v.shows.slots <- struct{}{}:
 	default:
@@ -129,7 +129,7 @@ func (v *Deliverer) show(m *message) {
 	cred, account, customer, kinds := v.credentials(m.account), m.intent.Account, m.intent.Customer, m.actions
 	v.shows.group.Go(func() {
 		defer func() { <-v.shows.slots }()
-		ctx, cancel := context.WithTimeout(context.Background(), showTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), showTimeout)
 		defer cancel()
 		for _, kind := range kinds {
 			v.metrics.shown.WithLabelValues(v.showOne(ctx, cred, account, customer, kind)).Inc()
