@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,9 +26,13 @@ type Config struct {
 	Shop       string        `env:"SIMULATOR_SHOP" envDefault:"Café Aurora" help:"the account's name on the phones"`
 	// Accounts are more than the one above: id:token or id:token:name, separated by commas.
 	Accounts config.Secret `env:"SIMULATOR_ACCOUNTS" help:"more accounts, as id:token:name separated by commas"`
+	// Count adds accounts until there are so many, with ids and tokens made from the first's.
+	Count    int           `env:"SIMULATOR_ACCOUNT_COUNT" envDefault:"1" help:"how many accounts there are; those not named count on from the first: id+1 with token-1 (see simulator accounts)"`
+	TokenTTL time.Duration `env:"SIMULATOR_TOKEN_TTL" envDefault:"0s" help:"how long tokens live until they must be refreshed, as those of Instagram Login (1440h); 0 for ever"`
 
 	GraphDelay       time.Duration `env:"GRAPH_DELAY" envDefault:"0s" help:"how long every send takes"`
 	GraphRate        float64       `env:"GRAPH_RATE" envDefault:"100" help:"sends a second for one account before 613 is answered; 0 for no limit"`
+	GraphAllowance   int           `env:"GRAPH_ALLOWANCE" envDefault:"500000" help:"calls an hour for one account, which the usage headers go by and after which 80006 is answered; 0 for no limit, as without GRAPH_RATE"`
 	RequireProof     bool          `env:"GRAPH_REQUIRE_PROOF" envDefault:"false" help:"refuse calls without appsecret_proof"`
 	StrictRecipients bool          `env:"GRAPH_STRICT_RECIPIENTS" envDefault:"false" help:"refuse to send to customers that never wrote through the simulator"`
 	Window           bool          `env:"GRAPH_WINDOW" envDefault:"true" help:"refuse to send 24 hours after a customer's last message"`
@@ -35,7 +40,10 @@ type Config struct {
 	EchoDelay        time.Duration `env:"SIMULATOR_ECHO_DELAY" envDefault:"5ms" help:"how long after the answer"`
 
 	WebhookTimeout     time.Duration `env:"WEBHOOK_TIMEOUT" envDefault:"5s" help:"how long an answer to a webhook may take"`
+	WebhookRetryBase   time.Duration `env:"WEBHOOK_RETRY_BASE" envDefault:"250ms" help:"the pause after the second attempt, which doubles from there (the first retry is immediate)"`
 	WebhookRetryMax    time.Duration `env:"WEBHOOK_RETRY_MAX" envDefault:"15s" help:"the longest pause between two attempts (Meta's grows to hours)"`
+	WebhookGiveUp      time.Duration `env:"WEBHOOK_GIVE_UP" envDefault:"36h" help:"how long one webhook is tried"`
+	UnsubscribeAfter   time.Duration `env:"WEBHOOK_UNSUBSCRIBE_AFTER" envDefault:"1h" help:"how long an account's webhooks may fail before it is unsubscribed, as Meta does; 0 for ever"`
 	WebhookConcurrency int           `env:"WEBHOOK_CONCURRENCY" envDefault:"64" help:"webhooks posted at one time"`
 	LedgerLimit        int           `env:"LEDGER_LIMIT" envDefault:"1000000" help:"messages kept in memory for the verdict"`
 	FaultSeed          uint64        `env:"FAULT_SEED" envDefault:"1" help:"makes the dice of faults fall the same way again"`
@@ -44,12 +52,11 @@ type Config struct {
 	Telemetry *telemetry.Telemetry `env:"-"`
 }
 
-// The patience that is not worth a variable: Meta's first pause, how long it tries, and a bound for memory.
+// Bounds that are not worth a variable.
 const (
-	retryBase          = 250 * time.Millisecond
-	giveUp             = 36 * time.Hour
 	maxWaitingWebhooks = 200_000
 	maxConversations   = 500_000
+	maxAccounts        = 100_000
 )
 
 var errNoSecret = errors.New("FACEBOOK_APP_SECRET: expected at least one secret")
@@ -74,14 +81,24 @@ func (c Config) Validate() error {
 			bad("%s: got %s, expected 0s to 1m", name, d)
 		}
 	}
+	for name, d := range map[string]time.Duration{
+		"SIMULATOR_TOKEN_TTL": c.TokenTTL, "WEBHOOK_GIVE_UP": c.WebhookGiveUp, "WEBHOOK_UNSUBSCRIBE_AFTER": c.UnsubscribeAfter,
+	} {
+		if d < 0 {
+			bad("%s: got %s, expected 0s or more", name, d)
+		}
+	}
+	if c.GraphAllowance < 0 {
+		bad("GRAPH_ALLOWANCE: got %d, expected 0 or more", c.GraphAllowance)
+	}
 	if c.GraphRate < 0 {
 		bad("GRAPH_RATE: got %g, expected 0 or more", c.GraphRate)
 	}
 	if c.WebhookTimeout <= 0 {
 		bad("WEBHOOK_TIMEOUT: got %s, expected more than 0", c.WebhookTimeout)
 	}
-	if c.WebhookRetryMax < retryBase {
-		bad("WEBHOOK_RETRY_MAX: got %s, expected %s or more", c.WebhookRetryMax, retryBase)
+	if c.WebhookRetryBase <= 0 || c.WebhookRetryMax < c.WebhookRetryBase {
+		bad("WEBHOOK_RETRY_MAX: got %s, expected WEBHOOK_RETRY_BASE (%s) or more, which is more than 0", c.WebhookRetryMax, c.WebhookRetryBase)
 	}
 	if c.WebhookConcurrency < 1 || c.WebhookConcurrency > 10_000 {
 		bad("WEBHOOK_CONCURRENCY: got %d, expected 1 to 10000", c.WebhookConcurrency)
@@ -91,6 +108,9 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// AccountList is the accounts that these settings make, with their tokens.
+func (c Config) AccountList() ([]Account, error) { return c.accounts() }
 
 func (c Config) secrets() []string {
 	var out []string
@@ -129,7 +149,29 @@ func (c Config) accounts() ([]world.Account, error) {
 		ids[id], tokens[token] = true, true
 		out = append(out, world.Account{ID: id, Name: name, Username: handle(name), Token: token})
 	}
-	return out, errors.Join(errs...)
+	more, err := c.counted(first, len(out), ids, tokens)
+	return append(out, more...), errors.Join(append(errs, err)...)
+}
+
+// counted are the accounts that are not named, up to Count.
+func (c Config) counted(first world.Account, named int, ids, tokens map[string]bool) ([]world.Account, error) {
+	if c.Count < 1 || c.Count > maxAccounts {
+		return nil, fmt.Errorf("SIMULATOR_ACCOUNT_COUNT: got %d, expected 1 to %d", c.Count, maxAccounts)
+	}
+	number, err := strconv.ParseUint(first.ID, 10, 64)
+	if err != nil && c.Count > 1 {
+		return nil, fmt.Errorf("SIMULATOR_ACCOUNT_COUNT: INSTAGRAM_PAGE_ID %q is no number to count on from", first.ID)
+	}
+	var out []world.Account
+	for i := 1; named+len(out) < c.Count; i++ {
+		a := world.Account{ID: strconv.FormatUint(number+uint64(i), 10), Token: first.Token + "-" + strconv.Itoa(i), Name: "Shop " + strconv.Itoa(i+1)}
+		if ids[a.ID] || tokens[a.Token] {
+			continue
+		}
+		a.Username = handle(a.Name)
+		out = append(out, a)
+	}
+	return out, nil
 }
 
 func numeric(s string) bool {

@@ -16,19 +16,25 @@ import (
 
 	"github.com/parley-dm/parley/pkg/run"
 	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/services/simulator/internal/about"
 	"github.com/parley-dm/parley/services/simulator/internal/answer"
+	"github.com/parley-dm/parley/services/simulator/internal/clock"
 	"github.com/parley-dm/parley/services/simulator/internal/control"
 	"github.com/parley-dm/parley/services/simulator/internal/fault"
 	"github.com/parley-dm/parley/services/simulator/internal/graph"
 	"github.com/parley-dm/parley/services/simulator/internal/load"
 	"github.com/parley-dm/parley/services/simulator/internal/phone"
 	"github.com/parley-dm/parley/services/simulator/internal/play"
+	"github.com/parley-dm/parley/services/simulator/internal/subscription"
+	"github.com/parley-dm/parley/services/simulator/internal/token"
 	"github.com/parley-dm/parley/services/simulator/internal/webhooks"
 	"github.com/parley-dm/parley/services/simulator/internal/world"
 )
 
 // What follows is for processes and tests that run a simulator in themselves.
 type (
+	// Account is a business account that webhooks are about.
+	Account = world.Account
 	// Action is something that a customer does.
 	Action = play.Action
 	// Key names a conversation.
@@ -58,7 +64,10 @@ type (
 // Simulator plays Meta. New makes it, Close ends it.
 type Simulator struct {
 	cfg      Config
+	clock    *clock.Clock
 	world    *world.World
+	tokens   *token.Book
+	subs     *subscription.Book
 	webhooks *webhooks.Sender
 	player   *play.Player
 	faults   *fault.Set
@@ -81,37 +90,85 @@ func New(cfg Config) (*Simulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Simulator{cfg: cfg, faults: fault.NewSet(cfg.FaultSeed)}
-	s.world = world.New(accounts, world.Options{MaxMessages: cfg.LedgerLimit, MaxConversations: maxConversations})
+	s := &Simulator{cfg: cfg, clock: clock.New(), faults: fault.NewSet(cfg.FaultSeed)}
+	s.world = world.New(accounts, world.Options{MaxMessages: cfg.LedgerLimit, MaxConversations: maxConversations, Now: s.clock.Now})
+	s.tokens = token.NewBook(token.Options{Secrets: cfg.secrets(), TTL: cfg.TokenTTL, Now: s.clock.Now})
+	var ids []string
+	for _, a := range accounts {
+		s.tokens.Begin(a.ID, a.Token)
+		ids = append(ids, a.ID)
+	}
+	s.subs = subscription.NewBook(ids, cfg.UnsubscribeAfter, s.clock.Now)
 	s.webhooks = webhooks.New(webhooks.Options{
-		URL: cfg.WebhookURL, Secret: cfg.secrets()[0], Timeout: cfg.WebhookTimeout, RetryBase: retryBase, RetryMax: cfg.WebhookRetryMax,
-		GiveUp: giveUp, Concurrency: cfg.WebhookConcurrency, MaxWaiting: maxWaitingWebhooks,
+		URL: cfg.WebhookURL, Secret: cfg.secrets()[0], Timeout: cfg.WebhookTimeout, RetryBase: cfg.WebhookRetryBase,
+		RetryMax: cfg.WebhookRetryMax, GiveUp: cfg.WebhookGiveUp, Clock: s.clock, Concurrency: cfg.WebhookConcurrency,
+		MaxWaiting: maxWaitingWebhooks,
 	})
+	if err := s.build(t); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// build makes what plays on the parts.
+func (s *Simulator) build(t *telemetry.Telemetry) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	cfg := s.cfg
 	s.player, err = play.New(
-		play.Deps{World: s.world, Webhooks: s.webhooks, Faults: s.faults, Metrics: t.Metrics},
+		play.Deps{World: s.world, Webhooks: s.webhooks, Subscriptions: s.subs, Clock: s.clock, Faults: s.faults, Metrics: t.Metrics},
 		play.Options{AppID: cfg.AppID, EchoDelay: cfg.EchoDelay, NoEcho: !cfg.Echo},
 	)
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return err
 	}
-	s.graph, err = graph.New(graph.Deps{World: s.world, Echoer: s.player, Faults: s.faults, Metrics: t.Metrics}, graph.Options{
+	allowance := cfg.GraphAllowance
+	if cfg.GraphRate == 0 {
+		allowance = 0
+	}
+	s.graph, err = graph.New(graph.Deps{
+		World: s.world, Tokens: s.tokens, Subscriptions: s.subs, Echoer: s.player, Faults: s.faults, Metrics: t.Metrics,
+	}, graph.Options{
 		Secrets: cfg.secrets(), RequireProof: cfg.RequireProof, StrictRecipients: cfg.StrictRecipients, IgnoreWindow: !cfg.Window,
-		Rate: cfg.GraphRate, Delay: cfg.GraphDelay, AppID: cfg.AppID,
+		Rate: cfg.GraphRate, Allowance: allowance, Delay: cfg.GraphDelay, AppID: cfg.AppID,
 	})
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return err
 	}
 	s.loads = load.NewKeeper(s.loadDeps())
-	s.phone, err = phone.New(phone.Deps{World: s.world, Player: s.player}, phone.Options{WebhookURL: cfg.WebhookURL})
+	s.phone, err = phone.New(phone.Deps{World: s.world, Player: s.player}, phone.Options{WebhookURL: cfg.WebhookURL, Condition: s.condition})
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return err
 	}
-	ctl := control.New(control.Deps{World: s.world, Player: s.player, Webhooks: s.webhooks, Faults: s.faults, Loads: s.loads})
+	ctl := control.New(control.Deps{
+		World: s.world, Player: s.player, Webhooks: s.webhooks, Faults: s.faults, Loads: s.loads, Clock: s.clock, Tokens: s.tokens,
+		Subscriptions: s.subs,
+	})
+	pages, err := about.New(ctl.Routes(), s.phone.Assets())
+	if err != nil {
+		return err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/control/", ctl)
+	mux.Handle("/api", pages)
+	mux.Handle("/api/", pages)
 	mux.Handle("/", s.phone)
 	s.own = answer.Frame(mux)
-	return s, nil
+	return nil
+}
+
+// condition is what the phone page warns of.
+func (s *Simulator) condition() phone.Condition {
+	c := phone.Condition{Faults: s.faults.Len(), AheadSeconds: int(s.clock.Ahead().Seconds())}
+	for _, state := range s.subs.States() {
+		if !state.Subscribed {
+			c.Unsubscribed++
+		}
+	}
+	return c
 }
 
 func (s *Simulator) loadDeps() load.Deps {
@@ -145,6 +202,23 @@ func (s *Simulator) AddFault(f Fault) (Fault, error) { return s.faults.Add(f) }
 // RemoveFaults makes everything go right again.
 func (s *Simulator) RemoveFaults() { s.faults.Remove("") }
 
+// Advance moves Meta's clock forward: windows close, tokens age, retries come due.
+func (s *Simulator) Advance(by time.Duration) { s.clock.Advance(by) }
+
+// KillToken makes an account's token dead with a subcode of 190; IssueToken gives it another one.
+func (s *Simulator) KillToken(account string, subcode int) error {
+	return s.tokens.Kill(account, subcode)
+}
+
+// IssueToken gives an account another token, which lives as long as SIMULATOR_TOKEN_TTL says; the one before is dead.
+func (s *Simulator) IssueToken(account, value string) error {
+	_, err := s.tokens.Issue(account, value, 0)
+	return err
+}
+
+// Accounts lists the accounts.
+func (s *Simulator) Accounts() []Account { return s.world.Accounts() }
+
 // Messages is a conversation's record, oldest first.
 func (s *Simulator) Messages(k Key) []Message {
 	h, _ := s.world.History(k)
@@ -155,7 +229,7 @@ func (s *Simulator) Messages(k Key) []Message {
 func (s *Simulator) Totals() Totals { return s.world.Totals() }
 
 // Verdict judges everything so far.
-func (s *Simulator) Verdict() Verdict { return load.Report(s.world.Verdict("")) }
+func (s *Simulator) Verdict() Verdict { return load.Report(s.world.Verdict(world.Scope{})) }
 
 // Load plays many customers and judges what they received.
 func (s *Simulator) Load(ctx context.Context, o LoadOptions, progress func(LoadProgress)) (LoadResult, error) {
@@ -173,6 +247,9 @@ func (s *Simulator) Close() error {
 	}
 	if s.graph != nil {
 		s.graph.Close()
+	}
+	if s.player != nil {
+		s.player.Close()
 	}
 	s.webhooks.Close()
 	return nil

@@ -29,6 +29,8 @@ type flags struct {
 	Keywords   int           `help:"Write 'load 0' to 'load N-1' in turn and expect 'answer 0' to 'answer N-1', so that order is judged; needs the rules of --print-rules. 0 writes plain messages and only counts replies." default:"10"`
 	Expect     []string      `help:"Write these texts in turn instead, and expect their replies: 'price=It costs 12 €'. May be repeated." sep:"none" placeholder:"TEXT=REPLY"`
 	Account    string        `help:"The account that is written to (default: the first)."`
+	Accounts   int           `help:"Spread the customers over the first N accounts of the simulator (SIMULATOR_ACCOUNTS, SIMULATOR_ACCOUNT_COUNT) and judge each by itself, too."`
+	Apart      []string      `help:"Sum these accounts up by themselves, and all others together: what the others feel while these are paused." placeholder:"ID"`
 	Settle     time.Duration `help:"How long nothing may happen before what is missing is taken for lost." default:"15s"`
 	Linger     time.Duration `help:"How long to wait for replies too many when all are answered." default:"1s"`
 	InFlight   int           `help:"How many webhooks may wait to be accepted." default:"512"`
@@ -81,7 +83,7 @@ func Execute(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		return fail(stderr, run.ExitUsage, err)
 	}
 	options := load.Options{
-		Account: f.Account, Customers: f.Customers, Messages: f.Messages, Rate: f.Rate, For: load.Duration(f.For), Pairs: pairs,
+		Account: f.Account, Accounts: f.Accounts, Apart: f.Apart, Customers: f.Customers, Messages: f.Messages, Rate: f.Rate, For: load.Duration(f.For), Pairs: pairs,
 		Settle: load.Duration(f.Settle), Linger: load.Duration(f.Linger), InFlight: f.InFlight,
 	}
 	bar := newBar(stderr)

@@ -11,9 +11,13 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/services/simulator/internal/answer"
+	"github.com/parley-dm/parley/services/simulator/internal/clock"
 	"github.com/parley-dm/parley/services/simulator/internal/fault"
 	"github.com/parley-dm/parley/services/simulator/internal/load"
 	"github.com/parley-dm/parley/services/simulator/internal/play"
+	"github.com/parley-dm/parley/services/simulator/internal/subscription"
+	"github.com/parley-dm/parley/services/simulator/internal/token"
+	"github.com/parley-dm/parley/services/simulator/internal/verdict"
 	"github.com/parley-dm/parley/services/simulator/internal/webhooks"
 	"github.com/parley-dm/parley/services/simulator/internal/world"
 )
@@ -25,6 +29,10 @@ type Deps struct {
 	Webhooks *webhooks.Sender
 	Faults   *fault.Set
 	Loads    *load.Keeper
+	Clock    *clock.Clock
+	Tokens   *token.Book
+
+	Subscriptions *subscription.Book
 }
 
 // API is the handler of /control.
@@ -36,19 +44,9 @@ type API struct {
 // New makes the API.
 func New(d Deps) *API {
 	a := &API{deps: d, mux: http.NewServeMux()}
-	a.mux.HandleFunc("POST /control/message", a.message)
-	a.mux.HandleFunc("POST /control/raw", a.raw)
-	a.mux.HandleFunc("GET /control/ledger", a.ledger)
-	a.mux.HandleFunc("GET /control/verdict", a.verdict)
-	a.mux.HandleFunc("GET /control/totals", a.totals)
-	a.mux.HandleFunc("POST /control/reset", a.reset)
-	a.mux.HandleFunc("GET /control/fault", a.faults)
-	a.mux.HandleFunc("POST /control/fault", a.addFault)
-	a.mux.HandleFunc("DELETE /control/fault", a.removeFaults)
-	a.mux.HandleFunc("DELETE /control/fault/{id}", a.removeFaults)
-	a.mux.HandleFunc("GET /control/load", a.loadStatus)
-	a.mux.HandleFunc("POST /control/load", a.startLoad)
-	a.mux.HandleFunc("DELETE /control/load", a.stopLoad)
+	for _, r := range a.routes() {
+		a.mux.HandleFunc(r.Method+" "+r.Path, r.handle)
+	}
 	return a
 }
 
@@ -65,6 +63,8 @@ type messageRequest struct {
 	ReplyTo  string     `json:"reply_to"`
 	Target   string     `json:"target"`
 	Expect   string     `json:"expect"`
+	// Quiet says that no reply shall come.
+	Quiet bool `json:"quiet"`
 	// Age such as "25h" moves it into the past.
 	Age string `json:"age"`
 	// Show false leaves the customer's phone closed.
@@ -87,7 +87,7 @@ func (a *API) message(w http.ResponseWriter, r *http.Request) {
 	}
 	action := play.Action{
 		Key: world.Key{Account: account.ID, Customer: req.Customer}, Kind: req.Kind, Text: req.Text, URL: req.URL, Payload: req.Payload,
-		ReplyTo: req.ReplyTo, Target: req.Target, Expect: req.Expect, Show: req.Show == nil || *req.Show,
+		ReplyTo: req.ReplyTo, Target: req.Target, Expect: req.Expect, Quiet: req.Quiet, Show: req.Show == nil || *req.Show,
 	}
 	if req.Age != "" {
 		if action.Age, err = time.ParseDuration(req.Age); err != nil {
@@ -150,8 +150,21 @@ func (a *API) ledger(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "]}\n")
 }
 
-func (a *API) verdict(w http.ResponseWriter, _ *http.Request) {
-	answer.JSON(w, http.StatusOK, load.Report(a.deps.World.Verdict("")))
+// verdictResult is the whole, and with ?by=account each account by itself.
+type verdictResult struct {
+	load.Summary
+	Accounts []load.AccountSummary `json:"accounts,omitempty"`
+}
+
+// verdict judges everything so far, or ?account= (may be repeated) and the customers whose id begins with ?customer=.
+func (a *API) verdict(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	records := a.deps.World.Record(world.Scope{Prefix: q.Get("customer"), Accounts: q["account"]})
+	out := verdictResult{Summary: load.Report(verdict.Judge(records))}
+	if q.Get("by") == "account" {
+		out.Accounts = load.ByAccount(a.deps.World, records)
+	}
+	answer.JSON(w, http.StatusOK, out)
 }
 
 func (a *API) totals(w http.ResponseWriter, _ *http.Request) {

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/parley-dm/parley/services/simulator/internal/play"
 )
 
 // Kind says what goes wrong.
@@ -29,17 +27,41 @@ const (
 	KindSentButErr  Kind = "sent_but_error" // 1/1357046: an error, although it was sent
 	KindDeadToken   Kind = "dead_token"     // 190/463 for every call of the account
 	KindUsage       Kind = "usage"          // the usage headers say percent and regain_minutes
+	KindRateLimit   Kind = "rate_limit"     // 80006 (or code) with headers at 100 % and regain_minutes
+	KindGarbage     Kind = "garbage"        // an answer that is no JSON, as proxies give it, with status
 	KindEchoFirst   Kind = "echo_first"     // the echo arrives before the answer does
 	KindNoEcho      Kind = "no_echo"        // there is no echo
 	KindDuplicate   Kind = "duplicate"      // a webhook comes copies times more
 	KindDelay       Kind = "delay"          // a webhook comes after delay_ms, out of its order
+	KindReorder     Kind = "reorder"        // the customer's next webhook overtakes it, if it comes within delay_ms
+	KindBatch       Kind = "batch"          // up to size items come in one webhook, collected for at most delay_ms
 	KindWithhold    Kind = "withhold"       // a webhook never comes
 )
 
 var kinds = []Kind{
-	KindError, KindSlow, KindResetBefore, KindResetAfter, KindSentButErr, KindDeadToken, KindUsage, KindEchoFirst, KindNoEcho,
-	KindDuplicate, KindDelay, KindWithhold,
+	KindError, KindSlow, KindResetBefore, KindResetAfter, KindSentButErr, KindDeadToken, KindUsage, KindRateLimit, KindGarbage,
+	KindEchoFirst, KindNoEcho, KindDuplicate, KindDelay, KindReorder, KindBatch, KindWithhold,
 }
+
+// Kinds lists the kinds of fault.
+func Kinds() []Kind { return slices.Clone(kinds) }
+
+// The endpoints that a fault may be limited to. Faults of calls are about messages if they do not say it, those of webhooks
+// about what customers do.
+const (
+	Messages       = "messages"
+	Conversations  = "conversations" // the list, a conversation, and a message
+	Profile        = "profile"
+	DebugToken     = "debug_token"
+	RefreshToken   = "refresh_access_token"
+	SubscribedApps = "subscribed_apps"
+	Webhooks       = "webhooks"
+	Echoes         = "echoes"
+	All            = "all"
+)
+
+// Endpoints lists them.
+var Endpoints = []string{Messages, Conversations, Profile, DebugToken, RefreshToken, SubscribedApps, Webhooks, Echoes, All}
 
 // Fault is one thing that goes wrong.
 type Fault struct {
@@ -48,9 +70,10 @@ type Fault struct {
 	// Rate is how often, from 0 to 1; 1 if not given. Count is how many times at most; 0 for no bound.
 	Rate  float64 `json:"rate"`
 	Count int     `json:"count,omitempty"`
-	// Account and Customer limit it to some; empty for all.
+	// Account and Customer limit it to some; empty for all. Endpoint is one of Endpoints.
 	Account  string `json:"account,omitempty"`
 	Customer string `json:"customer,omitempty"`
+	Endpoint string `json:"endpoint,omitempty"`
 
 	Code      int    `json:"code,omitempty"`
 	Subcode   int    `json:"subcode,omitempty"`
@@ -60,6 +83,7 @@ type Fault struct {
 
 	DelayMS int `json:"delay_ms,omitempty"`
 	Copies  int `json:"copies,omitempty"`
+	Size    int `json:"size,omitempty"`
 
 	Percent       int `json:"percent,omitempty"`
 	RegainMinutes int `json:"regain_minutes,omitempty"`
@@ -83,6 +107,9 @@ func (f *Fault) check() error {
 	if f.Kind == KindError && f.Code == 0 {
 		bad("code: expected one of Meta's error codes")
 	}
+	if f.Endpoint != "" && !slices.Contains(Endpoints, f.Endpoint) {
+		bad("endpoint: got %q, expected one of %v", f.Endpoint, Endpoints)
+	}
 	f.checkNumbers(bad)
 	if len(errs) > 0 {
 		return fmt.Errorf("%w: %w", ErrFault, errors.Join(errs...))
@@ -97,11 +124,56 @@ func (f *Fault) checkNumbers(bad func(format string, args ...any)) {
 	if (f.Kind == KindSlow || f.Kind == KindDelay) && (f.DelayMS <= 0 || f.DelayMS > 600_000) {
 		bad("delay_ms: got %d, expected 1 to 600000", f.DelayMS)
 	}
+	if f.DelayMS < 0 || f.DelayMS > 600_000 {
+		bad("delay_ms: got %d, expected 0 to 600000", f.DelayMS)
+	}
 	if f.Copies < 0 || f.Copies > 100 {
 		bad("copies: got %d, expected 0 to 100", f.Copies)
 	}
+	if f.Kind == KindBatch && (f.Size < 2 || f.Size > 1000) {
+		bad("size: got %d, expected 2 to 1000, the most that Meta puts into one webhook", f.Size)
+	}
 	if f.Percent < 0 || f.RegainMinutes < 0 {
 		bad("percent, regain_minutes: expected 0 or more")
+	}
+}
+
+const (
+	defaultSwap   = time.Second
+	defaultBatch  = 100
+	defaultRegain = 5
+)
+
+func (f *Fault) setDefaults() {
+	switch f.Kind {
+	case KindDuplicate:
+		f.Copies = max(f.Copies, 1)
+	case KindReorder:
+		if f.DelayMS == 0 {
+			f.DelayMS = int(defaultSwap.Milliseconds())
+		}
+	case KindBatch:
+		if f.Size == 0 {
+			f.Size = defaultBatch
+		}
+	case KindRateLimit:
+		f.Percent = max(f.Percent, 100)
+		if f.RegainMinutes == 0 {
+			f.RegainMinutes = defaultRegain
+		}
+	default: // the others have no defaults
+	}
+}
+
+// of says whether the fault is about an endpoint.
+func (f *Fault) of(endpoint string) bool {
+	switch f.Endpoint {
+	case All:
+		return true
+	case "":
+		return endpoint == Messages || endpoint == Webhooks
+	default:
+		return f.Endpoint == endpoint
 	}
 }
 
@@ -128,9 +200,7 @@ func (s *Set) Add(f Fault) (Fault, error) {
 	if f.Rate == 0 {
 		f.Rate = 1
 	}
-	if f.Kind == KindDuplicate && f.Copies == 0 {
-		f.Copies = 1
-	}
+	f.setDefaults()
 	if err := f.check(); err != nil {
 		return f, err
 	}
@@ -150,6 +220,13 @@ func (s *Set) Remove(id string) int {
 	after := slices.DeleteFunc(slices.Clone(before), func(a *active) bool { return id == "" || a.ID == id })
 	s.store(after)
 	return len(before) - len(after)
+}
+
+// Len is how many faults are set.
+func (s *Set) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.current())
 }
 
 // Status is a fault and how often it was met.
@@ -183,133 +260,4 @@ func (s *Set) store(list []*active) {
 	}
 	list = slices.Clone(list)
 	s.list.Store(&list)
-}
-
-// strikes throws the dice for a fault in a scope.
-func (s *Set) strikes(a *active, account, customer string) bool {
-	if a.Account != "" && a.Account != account || a.Customer != "" && a.Customer != customer {
-		return false
-	}
-	if a.Rate < 1 {
-		s.mu.Lock()
-		hit := s.rng.Float64() < a.Rate
-		s.mu.Unlock()
-		if !hit {
-			return false
-		}
-	}
-	met := a.met.Add(1)
-	if a.Count > 0 && met > int64(a.Count) {
-		a.met.Add(-1)
-		return false
-	}
-	return true
-}
-
-// Call is what happens to one call that sends a message.
-type Call struct {
-	Delay                                                    time.Duration
-	ResetBefore, ResetAfter, SentButError, EchoFirst, NoEcho bool
-	// Error, if not nil, is how it is refused.
-	Error *Fault
-}
-
-// Send asks what happens to a call that sends to a customer.
-func (s *Set) Send(account, customer string) Call {
-	var c Call
-	p := s.list.Load()
-	if p == nil {
-		return c
-	}
-	for _, a := range *p {
-		if !a.Kind.ofCall() || !s.strikes(a, account, customer) {
-			continue
-		}
-		switch a.Kind {
-		case KindError:
-			if c.Error == nil {
-				c.Error = &a.Fault
-			}
-		case KindSlow:
-			c.Delay += time.Duration(a.DelayMS) * time.Millisecond
-		case KindResetBefore:
-			c.ResetBefore = true
-		case KindResetAfter:
-			c.ResetAfter = true
-		case KindSentButErr:
-			c.SentButError = true
-		case KindEchoFirst:
-			c.EchoFirst = true
-		case KindNoEcho:
-			c.NoEcho = true
-		default: // the others are not of a call
-		}
-	}
-	return c
-}
-
-func (k Kind) ofCall() bool {
-	switch k {
-	case KindError, KindSlow, KindResetBefore, KindResetAfter, KindSentButErr, KindEchoFirst, KindNoEcho:
-		return true
-	default:
-		return false
-	}
-}
-
-// DeadToken asks whether the account's token has died.
-func (s *Set) DeadToken(account string) bool {
-	_, ok := s.first(KindDeadToken, account)
-	return ok
-}
-
-// Usage asks what the usage headers say of an account.
-func (s *Set) Usage(account string) (percent, regainMinutes int) {
-	f, ok := s.first(KindUsage, account)
-	if !ok {
-		return 0, 0
-	}
-	return f.Percent, f.RegainMinutes
-}
-
-func (s *Set) first(kind Kind, account string) (Fault, bool) {
-	p := s.list.Load()
-	if p == nil {
-		return Fault{}, false
-	}
-	for _, a := range *p {
-		if a.Kind == kind && s.strikes(a, account, "") {
-			return a.Fault, true
-		}
-	}
-	return Fault{}, false
-}
-
-// Webhook asks what happens to a webhook. Echoes are only withheld by no_echo, so that a fault of one side is not met on
-// the other.
-func (s *Set) Webhook(account, customer string, echo bool) play.WebhookFault {
-	var out play.WebhookFault
-	p := s.list.Load()
-	if p == nil || echo {
-		return out
-	}
-	for _, a := range *p {
-		switch a.Kind {
-		case KindDuplicate, KindDelay, KindWithhold:
-		default:
-			continue
-		}
-		if !s.strikes(a, account, customer) {
-			continue
-		}
-		switch a.Kind {
-		case KindDuplicate:
-			out.Copies += a.Copies
-		case KindDelay:
-			out.Delay += time.Duration(a.DelayMS) * time.Millisecond
-		default:
-			out.Withhold = true
-		}
-	}
-	return out
 }

@@ -3,6 +3,7 @@ package graph
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 )
@@ -17,6 +18,8 @@ type Error struct {
 	Transient bool
 	UserTitle string
 	UserMsg   string
+	// Raw, if set, is answered instead of an error.
+	Raw string
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%d/%d: %s", e.Code, e.Subcode, e.Message) }
@@ -28,14 +31,16 @@ const (
 	codeMissingToken   = 104
 	codeToken          = 190
 	codeRate           = 613
+	codeThrottled      = 80006
 	codeMissingForMe   = 2500
 	codeGone           = 9000001
 	subcodeWindow      = 2534022
 	subcodeNoSuchUser  = 2534014
 	subcodeNoObject    = 33
-	subcodeExpired     = 463
 	subcodeSendRate    = 2534040
 	subcodeNoComment   = 2534025
+	subcodeOtherApp    = 2534037
+	subcodeThrottled   = 2446079
 	subcodeBadData     = 2534015
 	subcodeSentAnyway  = 1357046
 	typeGraphException = "GraphMethodException"
@@ -81,6 +86,12 @@ func (e *Error) write(w http.ResponseWriter) {
 	}
 	if kind == "" {
 		kind = "OAuthException"
+	}
+	if e.Raw != "" {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, e.Raw)
+		return
 	}
 	trace := traceID()
 	h := w.Header()

@@ -6,10 +6,6 @@
 package graph
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strings"
@@ -19,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-dm/parley/services/simulator/internal/fault"
+	"github.com/parley-dm/parley/services/simulator/internal/subscription"
+	"github.com/parley-dm/parley/services/simulator/internal/token"
 	"github.com/parley-dm/parley/services/simulator/internal/world"
 )
 
@@ -29,7 +27,7 @@ type Echoer interface {
 
 // Options say how strict the played Graph API is.
 type Options struct {
-	// Secrets are the app's; any of them may have made an appsecret_proof.
+	// Secrets are the app's, which make its own access tokens.
 	Secrets []string
 	// RequireProof refuses calls without appsecret_proof.
 	RequireProof bool
@@ -39,6 +37,8 @@ type Options struct {
 	IgnoreWindow bool
 	// Rate is how many messages a second an account may send; 0 for no limit. Media and look-ups have Meta's own ratio.
 	Rate float64
+	// Allowance is how many calls an hour an account has, on which the usage headers go by; 0 for no bound.
+	Allowance int
 	// Delay is how long every send takes.
 	Delay time.Duration
 	// AppID is told by debug_token.
@@ -47,10 +47,12 @@ type Options struct {
 
 // Deps is what the played Graph API needs.
 type Deps struct {
-	World   *world.World
-	Echoer  Echoer
-	Faults  *fault.Set
-	Metrics prometheus.Registerer
+	World         *world.World
+	Tokens        *token.Book
+	Subscriptions *subscription.Book
+	Echoer        Echoer
+	Faults        *fault.Set
+	Metrics       prometheus.Registerer
 }
 
 // API is the played Graph API.
@@ -58,12 +60,11 @@ type API struct {
 	deps    Deps
 	opts    Options
 	limits  *limits
-	proofs  proofs
+	usage   *usage
+	private *usage
 	calls   *prometheus.CounterVec
 	sent    prometheus.Counter
 	refused *prometheus.CounterVec
-
-	subscriptions subscriptions
 
 	stop chan struct{}
 	once sync.Once
@@ -72,7 +73,7 @@ type API struct {
 // New makes the API.
 func New(d Deps, o Options) (*API, error) {
 	a := &API{
-		deps: d, opts: o, stop: make(chan struct{}), limits: newLimits(o.Rate), proofs: newProofs(o.Secrets, d.World.Accounts()),
+		deps: d, opts: o, stop: make(chan struct{}), limits: newLimits(o.Rate), usage: newUsage(o.Allowance), private: newUsage(privateReplies),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_simulator_graph_requests_total", Help: "Calls of the played Graph API, by what was called.",
 		}, []string{"call"}),
@@ -201,20 +202,56 @@ func (a *API) authorize(c credentials, node string) (world.Account, *Error) {
 		}
 		return world.Account{}, &Error{Code: codeMissingToken, Message: "An access token is required to request this resource."}
 	}
-	account, ok := a.deps.World.ByToken(c.token)
+	info, ok := a.deps.Tokens.Look(c.token)
 	if !ok {
-		return account, &Error{Status: http.StatusUnauthorized, Code: codeToken, Message: "Invalid OAuth access token - Cannot parse access token"}
+		return world.Account{}, unknownToken()
 	}
-	if a.deps.Faults.DeadToken(account.ID) {
-		return account, expired(a.deps.World.Now())
+	account, err := a.deps.World.Account(info.Account)
+	if err != nil {
+		return account, unknownToken()
+	}
+	if dead := a.dead(info); dead != nil {
+		return account, dead
 	}
 	switch {
-	case c.proof != "" && !a.proofs.valid(account.ID, c.proof):
+	case c.proof != "" && !a.deps.Tokens.Proves(c.token, c.proof):
 		return account, &Error{Code: codeParameter, Type: typeGraphException, Message: "Invalid appsecret_proof provided in the API argument"}
 	case c.proof == "" && a.opts.RequireProof:
 		return account, &Error{Code: codeParameter, Type: typeGraphException, Message: "API calls from the server require an appsecret_proof argument"}
 	}
 	return account, nil
+}
+
+func unknownToken() *Error {
+	return &Error{Status: http.StatusUnauthorized, Code: codeToken, Message: "Invalid OAuth access token - Cannot parse access token"}
+}
+
+// dead is how a token is refused that is not good any more, by itself or by a fault; nil while it is.
+func (a *API) dead(info token.Info) *Error {
+	subcode, dead := a.deps.Faults.DeadToken(info.Account)
+	if info.Dead == 0 && !dead {
+		return nil
+	}
+	if info.Dead != 0 {
+		subcode = info.Dead
+	}
+	e := &Error{Code: codeToken, Subcode: subcode}
+	switch subcode {
+	case 0, token.SubcodeExpired:
+		at := info.Expires
+		if at.IsZero() {
+			at = a.deps.World.Now().Add(-time.Hour)
+		}
+		e.Subcode = token.SubcodeExpired
+		e.Message = "Error validating access token: Session has expired on " + at.UTC().Format("Monday, 02-Jan-06 15:04:05 MST") + "."
+	case 458:
+		e.Message = "Error validating access token: The user has not authorized application " + a.opts.AppID + "."
+	case 460:
+		e.Message = "Error validating access token: The session has been invalidated because the user changed their password or Facebook has changed the session for security reasons."
+	default:
+		e.Message = "Error validating access token: The session is invalid."
+	}
+	return e
 }
 
 // own checks that a node is the account that the token belongs to.
@@ -223,33 +260,4 @@ func own(account world.Account, node string) *Error {
 		return noObject(node)
 	}
 	return nil
-}
-
-func expired(now time.Time) *Error {
-	at := now.Add(-time.Hour).UTC().Format("Monday, 02-Jan-06 15:04:05 MST")
-	return &Error{Code: codeToken, Subcode: subcodeExpired, Message: "Error validating access token: Session has expired on " + at + "."}
-}
-
-// proofs holds the right appsecret_proofs of each account, made once: they never change.
-type proofs map[string][]string
-
-func newProofs(secrets []string, accounts []world.Account) proofs {
-	p := proofs{}
-	for _, account := range accounts {
-		for _, secret := range secrets {
-			mac := hmac.New(sha256.New, []byte(secret))
-			_, _ = mac.Write([]byte(account.Token))
-			p[account.ID] = append(p[account.ID], hex.EncodeToString(mac.Sum(nil)))
-		}
-	}
-	return p
-}
-
-func (p proofs) valid(account, proof string) bool {
-	for _, right := range p[account] {
-		if subtle.ConstantTimeCompare([]byte(right), []byte(proof)) == 1 {
-			return true
-		}
-	}
-	return false
 }

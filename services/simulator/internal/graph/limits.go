@@ -1,14 +1,10 @@
 package graph
 
 import (
-	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
-
-	"github.com/parley-dm/parley/services/simulator/internal/world"
 )
 
 // The kinds of call that Meta limits apart, with their share of the rate of texts: 100, 10 and 2 a second.
@@ -55,14 +51,4 @@ func (a *API) limit(account, kind string) *Error {
 		return nil
 	}
 	return &Error{Code: codeRate, Subcode: subcodeSendRate, Message: "(#613) Calls to this API have exceeded the rate limit."}
-}
-
-// usageHeaders tells how much of the hourly allowance is used. Only a fault of kind usage moves it: Meta's own formula is
-// not public.
-func (a *API) usageHeaders(h http.Header, account world.Account) {
-	percent, minutes := a.deps.Faults.Usage(account.ID)
-	p := strconv.Itoa(percent)
-	h.Set("X-App-Usage", `{"call_count":`+p+`,"total_time":`+p+`,"total_cputime":`+p+`}`)
-	h.Set("X-Business-Use-Case-Usage", `{"`+account.ID+`":[{"type":"messenger","call_count":`+p+`,"total_cputime":`+p+
-		`,"total_time":`+p+`,"estimated_time_to_regain_access":`+strconv.Itoa(minutes)+`}]}`)
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/parley-dm/parley/services/simulator/internal/fault"
 	"github.com/parley-dm/parley/services/simulator/internal/world"
 )
 
@@ -16,8 +16,6 @@ const (
 	detailed = 20
 	pageSize = 25
 	maxPage  = 100
-	// longLived is what a refreshed Instagram token has left, in seconds: just under 60 days.
-	longLived = 5183944
 )
 
 type object = map[string]any
@@ -29,6 +27,12 @@ func (a *API) conversations(w http.ResponseWriter, r *http.Request, node string)
 		return err
 	}
 	q := r.URL.Query()
+	if over, err := a.disturb(w, account.ID, q.Get("user_id"), fault.Conversations); over {
+		return err
+	}
+	if err := a.limit(account.ID, limitLookup); err != nil {
+		return err
+	}
 	if q.Get("platform") != "instagram" {
 		// Without it Meta lists the Page's Messenger threads, of which there are none.
 		writeJSON(w, http.StatusOK, object{"data": []any{}})
@@ -44,8 +48,8 @@ func (a *API) conversations(w http.ResponseWriter, r *http.Request, node string)
 	data := make([]object, 0, len(recent))
 	for _, h := range recent {
 		o := object{"id": world.ConversationID(h.Key), "updated_time": h.Last().UTC().Format(timeFormat)}
-		if inner, ok := nested(fields, "messages"); ok {
-			o["messages"] = a.messageList(account, h, inner)
+		if inner, most, ok := nested(fields, "messages"); ok {
+			o["messages"] = a.messageList(account, h, inner, most)
 		}
 		data = append(data, o)
 	}
@@ -71,8 +75,7 @@ func (a *API) authorized(w http.ResponseWriter, r *http.Request, node string) (w
 	if err := own(account, node); err != nil {
 		return account, err
 	}
-	a.usageHeaders(w.Header(), account)
-	return account, a.limit(account.ID, limitLookup)
+	return account, a.admit(w, account)
 }
 
 // node is GET /{id}: an account, a conversation, a message or a customer.
@@ -81,23 +84,48 @@ func (a *API) node(w http.ResponseWriter, r *http.Request, id string) *Error {
 	if err != nil {
 		return err
 	}
-	a.usageHeaders(w.Header(), account)
-	if err := a.limit(account.ID, limitLookup); err != nil {
+	if err := a.admit(w, account); err != nil {
 		return err
 	}
 	fields := r.URL.Query().Get("fields")
+	if id == "me" || id == account.ID || isDigits(id) {
+		return a.profile(w, account, id, fields)
+	}
+	key, isConversation := world.ParseConversationID(id)
+	m, rank, isMessage := a.deps.World.Message(account.ID, id)
+	if isMessage {
+		key = m.Key
+	}
+	if over, err := a.disturb(w, account.ID, key.Customer, fault.Conversations); over {
+		return err
+	}
+	if err := a.limit(account.ID, limitLookup); err != nil {
+		return err
+	}
+	switch {
+	case isConversation && key.Account == account.ID:
+		return a.conversation(w, account, key, fields)
+	case isMessage:
+		return a.message(w, account, m, rank, fields)
+	default:
+		return noObject(id)
+	}
+}
+
+// profile is that of the account, or of a customer.
+func (a *API) profile(w http.ResponseWriter, account world.Account, id, fields string) *Error {
+	customer := id
 	if id == "me" || id == account.ID {
+		customer = ""
+	}
+	if over, err := a.disturb(w, account.ID, customer, fault.Profile); over {
+		return err
+	}
+	if customer == "" {
 		writeJSON(w, http.StatusOK, pick(object{"id": account.ID, "user_id": account.ID, "username": account.Username, "name": account.Name, "account_type": "BUSINESS"}, fields, "id"))
 		return nil
 	}
-	if key, ok := world.ParseConversationID(id); ok && key.Account == account.ID {
-		return a.conversation(w, account, key, fields)
-	}
-	if m, rank, ok := a.deps.World.Message(account.ID, id); ok {
-		return a.message(w, account, m, rank, fields)
-	}
-	key := world.Key{Account: account.ID, Customer: id}
-	profile, ok := a.deps.World.Profile(key)
+	profile, ok := a.deps.World.Profile(world.Key{Account: account.ID, Customer: customer})
 	if !ok {
 		return noObject(id)
 	}
@@ -117,19 +145,19 @@ func (a *API) conversation(w http.ResponseWriter, account world.Account, key wor
 	if strings.Contains(fields, "updated_time") {
 		out["updated_time"] = h.Last().UTC().Format(timeFormat)
 	}
-	if inner, ok := nested(fields, "messages"); ok {
-		out["messages"] = a.messageList(account, h, inner)
+	if inner, most, ok := nested(fields, "messages"); ok {
+		out["messages"] = a.messageList(account, h, inner, most)
 	}
 	writeJSON(w, http.StatusOK, out)
 	return nil
 }
 
 // messageList is a conversation's messages, newest first.
-func (a *API) messageList(account world.Account, h world.History, fields string) object {
-	data := make([]object, 0, min(len(h.Messages), maxPage))
+func (a *API) messageList(account world.Account, h world.History, fields string, most int) object {
+	data := make([]object, 0, min(len(h.Messages), most))
 	for i, m := range slices.Backward(h.Messages) {
 		rank := len(h.Messages) - 1 - i
-		if rank >= maxPage {
+		if rank >= most {
 			break
 		}
 		wanted := fields
@@ -178,91 +206,21 @@ func pick(o object, fields string, always ...string) object {
 }
 
 // nested finds name or name{inner} or name.limit(5){inner} in a list of fields.
-func nested(fields, name string) (inner string, ok bool) {
-	i := strings.Index(fields, name)
-	if i < 0 {
-		return "", false
+func nested(fields, name string) (inner string, most int, ok bool) {
+	_, rest, ok := strings.Cut(fields, name)
+	if !ok {
+		return "", 0, false
 	}
-	rest := fields[i+len(name):]
-	if strings.HasPrefix(rest, ".") {
-		if end := strings.IndexAny(rest, "{,"); end >= 0 {
-			rest = rest[end:]
+	most = maxPage
+	if limited, found := strings.CutPrefix(rest, ".limit("); found {
+		number, after, _ := strings.Cut(limited, ")")
+		if n, err := strconv.Atoi(number); err == nil && n > 0 {
+			most = min(n, maxPage)
 		}
+		rest = after
 	}
-	if strings.HasPrefix(rest, "{") {
-		if end := strings.IndexByte(rest, '}'); end > 0 {
-			return rest[1:end], true
-		}
+	if within, found := strings.CutPrefix(rest, "{"); found {
+		inner, _, _ = strings.Cut(within, "}")
 	}
-	return "", true
-}
-
-// subscribedApps is /{account}/subscribed_apps.
-func (a *API) subscribedApps(w http.ResponseWriter, r *http.Request, node string) *Error {
-	account, err := a.authorized(w, r, node)
-	if err != nil {
-		return err
-	}
-	switch r.Method {
-	case http.MethodGet:
-		data := []object{}
-		if fields := a.subscriptions.get(account.ID); len(fields) > 0 {
-			data = append(data, object{"id": a.opts.AppID, "name": "Parley", "subscribed_fields": fields})
-		}
-		writeJSON(w, http.StatusOK, object{"data": data})
-	case http.MethodPost:
-		fields := r.FormValue("subscribed_fields")
-		if fields == "" {
-			return param("Param subscribed_fields must be a non-empty array.")
-		}
-		a.subscriptions.set(account.ID, strings.Split(fields, ","))
-		writeJSON(w, http.StatusOK, object{"success": true})
-	case http.MethodDelete:
-		a.subscriptions.set(account.ID, nil)
-		writeJSON(w, http.StatusOK, object{"success": true})
-	default:
-		return noObject(node)
-	}
-	return nil
-}
-
-// debugToken is GET /debug_token.
-func (a *API) debugToken(w http.ResponseWriter, r *http.Request) *Error {
-	q := r.URL.Query()
-	if fromRequest(r).token == "" {
-		return &Error{Code: codeMissingToken, Message: "An access token is required to request this resource."}
-	}
-	if q.Get("input_token") == "" {
-		return param("The parameter input_token is required")
-	}
-	data := object{"app_id": a.opts.AppID, "application": "Parley", "type": "PAGE", "is_valid": false, "scopes": []string{}}
-	account, known := a.deps.World.ByToken(q.Get("input_token"))
-	switch {
-	case !known:
-		data["error"] = object{"code": codeToken, "message": "Invalid OAuth access token - Cannot parse access token"}
-	case a.deps.Faults.DeadToken(account.ID):
-		e := expired(a.deps.World.Now())
-		data["error"] = object{"code": e.Code, "message": e.Message, "subcode": e.Subcode}
-		data["expires_at"] = a.deps.World.Now().Add(-time.Hour).Unix()
-	default:
-		data["is_valid"], data["expires_at"], data["profile_id"] = true, 0, account.ID
-		data["scopes"] = []string{"instagram_basic", "instagram_manage_messages", "pages_manage_metadata"}
-	}
-	writeJSON(w, http.StatusOK, object{"data": data})
-	return nil
-}
-
-// refreshToken is GET /refresh_access_token. The token stays the same: Meta may give the same one too.
-func (a *API) refreshToken(w http.ResponseWriter, r *http.Request) *Error {
-	c := fromRequest(r)
-	account, err := a.authorize(c, "")
-	if err != nil {
-		return err
-	}
-	if r.URL.Query().Get("grant_type") != "ig_refresh_token" {
-		return param("Param grant_type must be ig_refresh_token.")
-	}
-	a.usageHeaders(w.Header(), account)
-	writeJSON(w, http.StatusOK, object{"access_token": c.token, "token_type": "bearer", "expires_in": longLived})
-	return nil
+	return inner, most, true
 }

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"encoding/json"
 	"net"
 	"net/http"
 	"slices"
@@ -43,7 +42,9 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, node string) *Error {
 	if refusal != nil {
 		return refusal
 	}
-	a.usageHeaders(w.Header(), account)
+	if err := a.admit(w, account); err != nil {
+		return err
+	}
 	return a.sendTo(w, account, req)
 }
 
@@ -53,14 +54,20 @@ func (a *API) sendTo(w http.ResponseWriter, account world.Account, req request) 
 		return err
 	}
 	key := world.Key{Account: account.ID, Customer: to.ID}
-	faults := a.deps.Faults.Send(key.Account, key.Customer)
+	if comment, ok := a.deps.World.FindComment(account.ID, to.CommentID); ok {
+		key = comment.Key
+	}
+	faults := a.deps.Faults.Call(fault.Messages, key.Account, key.Customer)
 	a.wait(a.opts.Delay + faults.Delay)
 	if faults.ResetBefore {
 		reset(w)
 		return nil
 	}
 	if faults.Error != nil {
-		return fromFault(faults.Error)
+		return a.fromFault(w, key.Account, faults.Error)
+	}
+	if to.CommentID != "" && req.SenderAction != "" {
+		return param("Param recipient[comment_id] takes a message only.")
 	}
 	if present(req.Message) == (req.SenderAction != "") {
 		return param("The request must have exactly one of message and sender_action.")
@@ -82,7 +89,10 @@ func (a *API) sendTo(w http.ResponseWriter, account world.Account, req request) 
 		return err
 	}
 	if to.CommentID != "" {
-		return &Error{Code: codeParameter, Subcode: subcodeNoComment, Message: "(#100) The comment is invalid for a private reply: the simulator knows no such comment."}
+		if err := a.replyPrivately(account.ID, to.CommentID); err != nil {
+			return err
+		}
+		return a.hand(w, key, m, faults)
 	}
 	if err := a.allowed(key, req.Tag); err != nil {
 		return err
@@ -132,6 +142,9 @@ func (a *API) hand(w http.ResponseWriter, key world.Key, m parsed, faults fault.
 // allowed checks the messaging window.
 func (a *API) allowed(key world.Key, tag string) *Error {
 	standing := a.deps.World.Standing(key)
+	if standing.Away {
+		return &Error{Code: codeParameter, Subcode: subcodeOtherApp, Message: "(#100) Another app is controlling this thread now."}
+	}
 	if !standing.Known {
 		if a.opts.StrictRecipients {
 			return &Error{Code: codeParameter, Subcode: subcodeNoSuchUser, Message: "(#100) The requested user cannot be found."}
@@ -216,15 +229,6 @@ func (a *API) react(key world.Key, req request) *Error {
 		return param("Param payload[message_id] is not a message of this conversation.")
 	}
 	return nil
-}
-
-func fromFault(f *fault.Fault) *Error {
-	message := f.Message
-	if message == "" {
-		b, _ := json.Marshal(f.Code) //nolint:errchkjson // a number always encodes
-		message = "(#" + string(b) + ") An error that was asked for."
-	}
-	return &Error{Status: f.Status, Message: message, Code: f.Code, Subcode: f.Subcode, Transient: f.Transient}
 }
 
 // reset breaks the connection without an answer.

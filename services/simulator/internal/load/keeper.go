@@ -37,7 +37,7 @@ func (k *Keeper) Start(o Options) error {
 	if err := o.prepare(); err != nil {
 		return err
 	}
-	if _, err := k.deps.World.Account(o.Account); err != nil {
+	if _, err := o.accounts(k.deps.World); err != nil {
 		return err
 	}
 	k.mu.Lock()

@@ -10,18 +10,21 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/parley-dm/parley/services/simulator/internal/play"
-	"github.com/parley-dm/parley/services/simulator/internal/verdict"
 	"github.com/parley-dm/parley/services/simulator/internal/webhooks"
 	"github.com/parley-dm/parley/services/simulator/internal/world"
 )
 
 // Options say how much load.
 type Options struct {
-	// Account is the one that is written to; the first if empty.
-	Account string `json:"account,omitempty"`
+	// Account is the one that is written to; the first if empty. Accounts spreads the customers over so many instead.
+	Account  string `json:"account,omitempty"`
+	Accounts int    `json:"accounts,omitempty"`
+	// Apart are accounts that are judged by themselves, beside all the others together.
+	Apart []string `json:"apart,omitempty"`
 	// Customers write Messages each; 0 means as many as fit into For, or 10 without For.
 	Customers int `json:"customers"`
 	Messages  int `json:"messages,omitempty"`
@@ -80,6 +83,9 @@ func (o *Options) prepare() error {
 	if o.Customers < 1 || o.Customers > maxCustomers {
 		errs = append(errs, fmt.Errorf("customers: got %d, expected 1 to %d", o.Customers, maxCustomers))
 	}
+	if o.Accounts < 0 || o.Accounts > 1 && o.Account != "" {
+		errs = append(errs, errors.New("accounts: expected 0 or more, and no account beside it"))
+	}
 	if o.Messages < 0 || o.Rate < 0 || o.For < 0 || o.Settle < 0 || o.Linger < 0 || o.InFlight < 0 {
 		errs = append(errs, errors.New("messages, rate, for, settle, linger, in_flight: expected 0 or more"))
 	}
@@ -135,6 +141,11 @@ type Result struct {
 	Took    Duration `json:"took"`
 	// Refused counts answers to webhooks that were not 200.
 	Refused int `json:"refused"`
+	// Accounts are the verdicts by account, where there are several; Apart and Others those of the accounts that were asked for
+	// by themselves, and of the rest.
+	Accounts []AccountSummary `json:"accounts,omitempty"`
+	Apart    *Summary         `json:"apart,omitempty"`
+	Others   *Summary         `json:"others,omitempty"`
 }
 
 // Run makes the load and judges it. progress is called a few times a second. It ends early when ctx does, with the verdict
@@ -143,27 +154,54 @@ func Run(ctx context.Context, d Deps, o Options, progress func(Progress)) (Resul
 	if err := o.prepare(); err != nil {
 		return Result{}, err
 	}
-	account, err := d.World.Account(o.Account)
+	accounts, err := o.accounts(d.World)
 	if err != nil {
 		return Result{}, err
 	}
-	r := &runner{deps: d, opts: o, account: account.ID, prefix: newPrefix(), before: d.World.Totals(), start: d.World.Now(), progress: progress}
+	r := &runner{deps: d, opts: o, accounts: accounts, prefix: newPrefix(), before: d.World.Totals(), start: time.Now(), progress: progress}
 	sendErr := r.send(ctx)
-	sending := d.World.Now().Sub(r.start)
+	sending := time.Since(r.start)
 	r.settle(ctx)
-	v := d.World.Verdict(r.prefix)
+	v := d.World.Verdict(world.Scope{Prefix: r.prefix})
 	r.tell(PhaseDone)
 	result := Result{
 		Summary: Report(v), Sending: Duration(sending), Took: Duration(max(v.Last.Sub(r.start), 0)), Refused: r.now().Refused,
+	}
+	if len(accounts) > 1 {
+		records := d.World.Record(world.Scope{Prefix: r.prefix})
+		result.Accounts = ByAccount(d.World, records)
+		result.Apart, result.Others = apart(records, o.Apart)
 	}
 	result.Good = result.Good && sendErr == nil && v.Sent > 0
 	return result, sendErr
 }
 
+// accounts are those that are written to.
+func (o *Options) accounts(w *world.World) ([]string, error) {
+	if o.Accounts < 2 {
+		account, err := w.Account(o.Account)
+		return []string{account.ID}, err
+	}
+	all := w.Accounts()
+	if o.Accounts > len(all) {
+		return nil, fmt.Errorf("%w: accounts: got %d, the simulator has %d (SIMULATOR_ACCOUNTS, SIMULATOR_ACCOUNT_COUNT)", play.ErrAction, o.Accounts, len(all))
+	}
+	ids := make([]string, o.Accounts)
+	for i := range ids {
+		ids[i] = all[i].ID
+	}
+	for _, id := range o.Apart {
+		if !slices.Contains(ids, id) {
+			return nil, fmt.Errorf("%w: apart: account %q is not written to", play.ErrAction, id)
+		}
+	}
+	return ids, nil
+}
+
 type runner struct {
 	deps     Deps
 	opts     Options
-	account  string
+	accounts []string
 	prefix   string
 	before   world.Totals
 	start    time.Time
@@ -190,7 +228,7 @@ func (r *runner) send(ctx context.Context) error {
 			if !r.turn(ctx) {
 				return nil
 			}
-			a := play.Action{Key: world.Key{Account: r.account, Customer: r.customer(c)}, Text: fmt.Sprintf("message %d", round+1)}
+			a := play.Action{Key: world.Key{Account: r.accounts[c%len(r.accounts)], Customer: r.customer(c)}, Text: fmt.Sprintf("message %d", round+1)}
 			if n := len(r.opts.Pairs); n > 0 {
 				a.Text, a.Expect = r.opts.Pairs[round%n].Say, r.opts.Pairs[round%n].Expect
 			}
@@ -284,21 +322,4 @@ func (r *runner) tell(p Phase) {
 		Phase: p, Total: r.opts.total(), Sent: t.Sent, Accepted: t.Accepted, Replies: t.Replies, Refused: t.Refused,
 		Elapsed: Duration(time.Since(r.start)), For: r.opts.For,
 	})
-}
-
-// Summary is a verdict with its percentiles.
-type Summary struct {
-	verdict.Verdict
-	P50 Duration `json:"p50"`
-	P90 Duration `json:"p90"`
-	P99 Duration `json:"p99"`
-	Max Duration `json:"max"`
-}
-
-// Report sums a verdict up.
-func Report(v verdict.Verdict) Summary {
-	return Summary{
-		Verdict: v, P50: Duration(v.Percentile(0.50)), P90: Duration(v.Percentile(0.90)), P99: Duration(v.Percentile(0.99)),
-		Max: Duration(v.Percentile(1)),
-	}
 }

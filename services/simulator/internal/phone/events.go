@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/parley-dm/parley/services/simulator/internal/shape"
 	"github.com/parley-dm/parley/services/simulator/internal/world"
 )
 
@@ -20,8 +21,17 @@ const (
 type state struct {
 	Accounts []world.Account `json:"accounts"`
 	Threads  []world.Thread  `json:"threads"`
-	Totals   world.Totals    `json:"totals"`
+	Totals   numbers         `json:"totals"`
+	Kinds    []shape.Shape   `json:"kinds"`
 }
+
+// numbers is what the head of the page shows.
+type numbers struct {
+	world.Totals
+	Condition
+}
+
+func (p *Page) numbers() numbers { return numbers{p.deps.World.Totals(), p.opts.Condition()} }
 
 // events streams what happens: first the whole state, then each change. A page that falls behind is cut off; its browser
 // connects again and begins with the state.
@@ -38,8 +48,8 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Accel-Buffering", "no") // nginx
 	// The server's own deadlines are for requests that end.
 	_ = s.rc.SetReadDeadline(time.Time{})
-	totals := p.deps.World.Totals()
-	if s.send("state", state{Accounts: p.deps.World.Accounts(), Threads: p.deps.World.Shown(), Totals: totals}) != nil {
+	totals := p.numbers()
+	if s.send("state", state{Accounts: p.deps.World.Accounts(), Threads: p.deps.World.Shown(), Totals: totals, Kinds: shape.All()}) != nil {
 		return
 	}
 	ticker := time.NewTicker(beat)
@@ -57,7 +67,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 			}
 			err = s.send("update", u)
 		case <-ticker.C:
-			if now := p.deps.World.Totals(); now != totals {
+			if now := p.numbers(); now != totals {
 				totals = now
 				err = s.send("totals", totals)
 			} else {

@@ -21,7 +21,7 @@ import (
 	"github.com/parley-dm/parley/services/simulator/internal/world"
 )
 
-//go:embed assets page.html
+//go:embed assets media page.html
 var files embed.FS
 
 // policy lets the page load what this server gives it, and pictures that replies point to. No inline script or style.
@@ -36,6 +36,15 @@ type Deps struct {
 // Options say what the page tells about itself.
 type Options struct {
 	WebhookURL string
+	// Condition says what is out of the ordinary.
+	Condition func() Condition
+}
+
+// Condition is what is out of the ordinary: faults that are set, accounts that get no webhooks, a clock that was moved.
+type Condition struct {
+	Faults       int `json:"faults"`
+	Unsubscribed int `json:"unsubscribed"`
+	AheadSeconds int `json:"ahead_seconds"`
 }
 
 // Page serves the page, its assets and its API.
@@ -65,6 +74,7 @@ func New(d Deps, o Options) (*Page, error) {
 	// The version is part of the path, so that modules import each other under it and browsers may keep them for ever.
 	p.mux.Handle("GET /assets/"+p.version+"/", http.StripPrefix("/assets/"+p.version, forever(http.FileServerFS(assets))))
 	p.mux.HandleFunc("GET /{$}", p.page)
+	p.mux.Handle("GET /media/", http.FileServerFS(files))
 	p.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/assets/"+p.version+"/icon.svg", http.StatusFound)
 	})
@@ -74,6 +84,9 @@ func New(d Deps, o Options) (*Page, error) {
 	p.mux.HandleFunc("POST /phone/actions", p.act)
 	return p, nil
 }
+
+// Assets is the path of the style sheets, for other pages of the simulator.
+func (p *Page) Assets() string { return "/assets/" + p.version }
 
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
 
@@ -86,7 +99,7 @@ func (p *Page) render() error {
 		return fmt.Errorf("parse page: %w", err)
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, map[string]any{"Assets": "/assets/" + p.version, "WebhookURL": p.opts.WebhookURL}); err != nil {
+	if err := t.Execute(&b, map[string]any{"Assets": p.Assets(), "WebhookURL": p.opts.WebhookURL}); err != nil {
 		return fmt.Errorf("render page: %w", err)
 	}
 	p.html = b.Bytes()
@@ -182,6 +195,7 @@ type actRequest struct {
 	Customer string     `json:"customer"`
 	Kind     world.Kind `json:"kind"`
 	Text     string     `json:"text"`
+	URL      string     `json:"url"`
 	Payload  string     `json:"payload"`
 	ReplyTo  string     `json:"reply_to"`
 	Target   string     `json:"target"`
@@ -195,7 +209,7 @@ func (p *Page) act(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m, err := p.deps.Player.Say(play.Action{
-		Key: world.Key{Account: req.Account, Customer: req.Customer}, Kind: req.Kind, Text: req.Text, Payload: req.Payload,
+		Key: world.Key{Account: req.Account, Customer: req.Customer}, Kind: req.Kind, Text: req.Text, URL: req.URL, Payload: req.Payload,
 		ReplyTo: req.ReplyTo, Target: req.Target, Show: true,
 	})
 	if err != nil {

@@ -4,48 +4,34 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/parley-dm/parley/services/simulator/internal/shape"
 	"github.com/parley-dm/parley/services/simulator/internal/webhooks"
 	"github.com/parley-dm/parley/services/simulator/internal/world"
-)
-
-// The kinds of thing that a customer can do. The first ones are messages, those from KindReact on change one.
-const (
-	KindImage        world.Kind = "image"
-	KindAudio        world.Kind = "audio"
-	KindVideo        world.Kind = "video"
-	KindShare        world.Kind = "share"
-	KindStoryMention world.Kind = "story_mention"
-	KindStoryReply   world.Kind = "story_reply"
-	KindHeart        world.Kind = "like_heart"
-	KindUnsupported  world.Kind = "unsupported"
-	KindQuickReply   world.Kind = "quick_reply"
-	KindPostback     world.Kind = "postback"
-
-	KindReact   world.Kind = "react"
-	KindUnreact world.Kind = "unreact"
-	KindUnsend  world.Kind = "unsend"
-	KindEdit    world.Kind = "edit"
-	KindSeen    world.Kind = "seen"
 )
 
 // maxText bounds what a customer may type: Instagram allows 1000 characters, and tests like to go beyond.
 const maxText = 100_000
 
-// Action is one thing that a customer does.
+// Action is one thing that a customer does, or that happens beside the customer's messages: a kind of package shape.
 type Action struct {
 	world.Key
 	// Kind is text if empty.
 	Kind world.Kind
 	Text string
-	// URL is the medium's; one of the simulator's own pictures if empty. Payload is that of a tap.
+	// URL is the medium's; one that leads nowhere if empty. Payload is that of a tap.
 	URL, Payload string
 	// ReplyTo is the message that a text quotes; Target the one that is reacted to, unsent, edited or seen.
 	ReplyTo, Target string
-	// Expect is the reply that must come; Age moves the action into the past; Show opens the customer's phone.
+	// Expect is the reply that must come; Quiet says that none shall. Age moves the action into the past; Show opens the
+	// customer's phone.
 	Expect string
+	Quiet  bool
 	Age    time.Duration
 	Show   bool
 }
@@ -53,32 +39,26 @@ type Action struct {
 // ErrAction is an action that makes no sense.
 var ErrAction = errors.New("this cannot be done")
 
-func (a *Action) check() error {
+func (a *Action) check() (shape.Shape, error) {
 	if err := CheckCustomer(a.Customer); err != nil {
-		return err
+		return shape.Shape{}, err
 	}
 	if len(a.Text) > maxText {
-		return fmt.Errorf("%w: text: got %d bytes, expected at most %d", ErrAction, len(a.Text), maxText)
+		return shape.Shape{}, fmt.Errorf("%w: text: got %d bytes, expected at most %d", ErrAction, len(a.Text), maxText)
 	}
-	switch a.Kind {
-	case "":
+	if a.Kind == "" {
 		a.Kind = world.KindText
-	case world.KindText, KindImage, KindAudio, KindVideo, KindShare, KindStoryMention, KindStoryReply, KindHeart, KindUnsupported:
-	case KindQuickReply, KindPostback:
-		if a.Text == "" || a.Payload == "" {
-			return fmt.Errorf("%w: %s needs the text of the button and its payload", ErrAction, a.Kind)
-		}
-	case KindReact, KindUnreact, KindUnsend, KindEdit, KindSeen:
-		if a.Target == "" {
-			return fmt.Errorf("%w: %s needs the mid of a message as target", ErrAction, a.Kind)
-		}
-	default:
-		return fmt.Errorf("%w: kind %q is not known", ErrAction, a.Kind)
 	}
-	if a.Kind == KindEdit && a.Text == "" || a.Kind == world.KindText && a.Text == "" {
-		return fmt.Errorf("%w: text: expected at least one character", ErrAction)
+	s, ok := shape.Find(string(a.Kind))
+	if !ok {
+		return s, fmt.Errorf("%w: kind %q is not known", ErrAction, a.Kind)
 	}
-	return nil
+	for name, given := range map[string]string{"text": a.Text, "payload": a.Payload, "target": a.Target} {
+		if given == "" && slices.Contains(s.Needs, name) {
+			return s, fmt.Errorf("%w: %s: %s needs it", ErrAction, name, a.Kind)
+		}
+	}
+	return s, nil
 }
 
 // CheckCustomer says whether an id is one that Meta could have given.
@@ -89,110 +69,150 @@ func CheckCustomer(id string) error {
 	return nil
 }
 
-// changes says whether the action is done to a message that is there, rather than being one.
-func (a *Action) changes() bool {
-	switch a.Kind {
-	case KindReact, KindUnreact, KindUnsend, KindEdit, KindSeen:
-		return true
-	default: // the others are messages
-		return false
+// input is what the action tells of itself.
+func (p *Player) input(a Action, at time.Time) shape.Input {
+	return shape.Input{
+		Account: a.Account, Customer: a.Customer, Target: a.Target, ReplyTo: a.ReplyTo, Text: a.Text, URL: a.URL, Payload: a.Payload,
+		AppID: p.opts.AppID, At: at,
 	}
 }
 
-// text is what the phone shows of it; kinds without a text have none.
-func (a *Action) text() string {
-	switch a.Kind {
-	case world.KindText, KindStoryReply, KindQuickReply, KindPostback:
-		return a.Text
+// Say does what the action says, records it and sends the webhook about it.
+func (p *Player) Say(a Action) (world.Message, error) {
+	s, err := a.check()
+	if err != nil {
+		return world.Message{}, err
+	}
+	p.order.Lock()
+	defer p.order.Unlock()
+	switch s.Role {
+	case shape.Change:
+		return p.change(a, s)
+	case shape.Event:
+		return p.happen(a, s)
+	case shape.Account:
+		return p.write(a, s)
 	default:
-		return ""
+		return p.speak(a, s)
 	}
 }
 
-// item is the webhook's item about a message.
-func (a *Action) item(m world.Message) webhooks.Item {
-	it := a.blank(m.At)
-	msg := &webhooks.Message{MID: m.MID, Text: m.Text}
-	switch a.Kind {
-	case KindPostback:
-		it.Postback = &webhooks.Postback{MID: m.MID, Title: a.Text, Payload: a.Payload}
-		return it
-	case KindQuickReply:
-		msg.QuickReply = &webhooks.QuickReply{Payload: a.Payload}
-	case KindStoryReply:
-		msg.ReplyTo = encode(map[string]any{"story": map[string]string{"url": a.url("story"), "id": "18040000000000001"}})
-	case KindUnsupported:
-		msg.IsUnsupported = true
-	case KindHeart:
-		msg.Attachments = json.RawMessage(`[{"type":"like_heart"}]`)
-	case KindImage, KindAudio, KindVideo, KindShare, KindStoryMention:
-		msg.Attachments = encode([]any{map[string]any{"type": string(a.Kind), "payload": map[string]string{"url": a.url(string(a.Kind))}}})
-	default: // a text says it all
+// speak is a message of the customer's.
+func (p *Player) speak(a Action, s shape.Shape) (world.Message, error) {
+	in := p.input(a, p.deps.World.Now().Add(-a.Age))
+	text := a.Text
+	if !slices.Contains(s.Needs, "text") && !slices.Contains(s.Takes, "text") {
+		text, in.Text = "", ""
 	}
-	if a.ReplyTo != "" {
-		msg.ReplyTo = encode(map[string]string{"mid": a.ReplyTo})
+	saying := world.Saying{
+		Key: a.Key, Text: text, Expect: a.Expect, Kind: a.Kind, Age: a.Age, ReplyTo: a.ReplyTo, Quiet: a.Quiet || s.Quiet, Show: a.Show,
 	}
-	it.Message = msg
-	return it
-}
-
-func (a *Action) blank(at time.Time) webhooks.Item {
-	return webhooks.Item{Sender: webhooks.Party{ID: a.Customer}, Recipient: webhooks.Party{ID: a.Account}, Timestamp: at.UnixMilli()}
-}
-
-// url stands for a medium where none is given. The name ends in .invalid, which RFC 6761 keeps from ever resolving.
-func (a *Action) url(what string) string {
-	if a.URL != "" {
-		return a.URL
+	if a.Kind != world.KindText {
+		in.ID = number()
+		saying.Content = s.Content(in)
 	}
-	return "https://lookaside.fbsbx.invalid/ig_messaging_cdn/?asset_id=" + what + "&signature=simulated"
-}
-
-// encode marshals values that cannot fail to.
-func encode(v any) json.RawMessage {
-	b, _ := json.Marshal(v) //nolint:errchkjson // maps and slices of strings always encode
-	return b
+	m, err := p.deps.World.Say(saying)
+	if err != nil {
+		return m, err
+	}
+	in.MID, in.At, in.Away = m.MID, m.At, p.deps.World.Standing(a.Key).Away
+	part, err := s.Part(in)
+	if err == nil {
+		err = p.send(m, s.Field, part)
+	}
+	if err != nil {
+		p.deps.World.Delivered(m.MID, world.StateRefused, 0, time.Now())
+	}
+	return m, err
 }
 
 // change does an action to a message that is there.
-func (p *Player) change(a Action) (world.Message, error) {
+func (p *Player) change(a Action, s shape.Shape) (world.Message, error) {
 	var change world.Change
-	it := a.blank(p.deps.World.Now().Add(-a.Age))
-	none := ""
 	switch a.Kind {
-	case KindReact:
+	case "react":
 		emoji := a.Text
 		if emoji == "" {
 			emoji = "❤️"
 		}
 		change.Reaction = &emoji
-		name := "other"
-		if emoji == "❤️" {
-			name = "love"
-		}
-		it.Reaction = &webhooks.Reaction{MID: a.Target, Action: "react", Reaction: name, Emoji: emoji}
-	case KindUnreact:
-		change.Reaction = &none
-		it.Reaction = &webhooks.Reaction{MID: a.Target, Action: "unreact"}
-	case KindUnsend:
+	case "unreact":
+		change.Reaction = new(string)
+	case "unsend":
 		change.Delete = true
-		it.Message = &webhooks.Message{MID: a.Target, IsDeleted: true}
-	case KindEdit:
+	case "edit":
 		change.Text = &a.Text
-	case KindSeen:
-		it.Read = &webhooks.Read{MID: a.Target}
-	default: // the others are messages
+	default: // seen leaves no trace on the message
 	}
 	target, _, ok := p.deps.World.Message(a.Account, a.Target)
-	if ok && (a.Kind == KindUnsend || a.Kind == KindEdit) && !target.FromCustomer {
+	if ok && (a.Kind == "unsend" || a.Kind == "edit") && !target.FromCustomer {
 		return target, fmt.Errorf("%w: a customer can only %s messages of their own", ErrAction, a.Kind)
 	}
 	m, err := p.deps.World.Change(a.Key, a.Target, change)
 	if err != nil {
 		return m, err
 	}
-	if a.Kind == KindEdit {
-		it.Edit = &webhooks.Edit{MID: a.Target, Text: a.Text, NumEdit: m.Edits}
+	in := p.input(a, p.deps.World.Now().Add(-a.Age))
+	in.Payload = strconv.Itoa(m.Edits)
+	part, err := s.Part(in)
+	if err != nil {
+		return m, err
 	}
-	return m, p.dispatch(a.Key, false, it, webhooks.Job{Lane: a.Account + ":" + a.Customer, Told: p.count})
+	return m, p.dispatch(a.Key, customers, s.Field, part, webhooks.Job{Lane: a.Account + ":" + a.Customer, Told: p.count})
 }
+
+// happen is something beside the messages.
+func (p *Player) happen(a Action, s shape.Shape) (world.Message, error) {
+	in := p.input(a, p.deps.World.Now().Add(-a.Age))
+	in.ID = number()
+	profile, _ := p.deps.World.Profile(a.Key)
+	in.Username = profile.Username
+	if in.Target == "" {
+		in.Target = "aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlE" + in.ID
+	}
+	var away *bool
+	switch a.Kind {
+	case "take_thread_control", "pass_thread_control":
+		taken := a.Kind == "take_thread_control"
+		away = &taken
+	case "comment", "comment_flat", "comment_reply", "live_comment":
+		p.deps.World.Comment(world.Comment{ID: in.ID, Key: a.Key, At: in.At, Live: a.Kind == "live_comment"})
+	case "comment_own":
+		account, err := p.deps.World.Account(a.Account)
+		if err != nil {
+			return world.Message{}, err
+		}
+		in.Username = account.Username
+	default: // the others change nothing
+	}
+	m, err := p.deps.World.Note(a.Key, s.Note(in), a.Show, away)
+	if err != nil {
+		return m, err
+	}
+	if s.Field == "comments" || s.Field == "live_comments" {
+		m.Content = json.RawMessage(`{"comment_id":"` + in.ID + `"}`)
+	}
+	part, err := s.Part(in)
+	if err != nil {
+		return m, err
+	}
+	return m, p.dispatch(a.Key, customers, s.Field, part, webhooks.Job{Lane: a.Account + ":" + a.Customer, Told: p.count})
+}
+
+// write is a message of the account's that did not come over the API.
+func (p *Player) write(a Action, s shape.Shape) (world.Message, error) {
+	m, err := p.deps.World.Receive(world.Reply{Key: a.Key, Kind: world.KindText, Text: a.Text, App: true})
+	if err != nil {
+		return m, err
+	}
+	in := p.input(a, m.At)
+	in.MID = m.MID
+	part, err := s.Part(in)
+	if err != nil {
+		return m, err
+	}
+	return m, p.dispatch(a.Key, customers, s.Field, part, webhooks.Job{Lane: a.Account + ":" + a.Customer, Told: p.count})
+}
+
+// number is a fresh id of 17 digits, as those of comments and posts are.
+func number() string { return "179" + strconv.FormatInt(rand.Int64N(9e13)+1e13, 10) } //nolint:gosec // an id, no secret

@@ -10,17 +10,26 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-dm/parley/services/simulator/internal/clock"
+	"github.com/parley-dm/parley/services/simulator/internal/subscription"
 	"github.com/parley-dm/parley/services/simulator/internal/webhooks"
 	"github.com/parley-dm/parley/services/simulator/internal/world"
 )
 
-// Faults says what to do to a webhook instead of delivering it properly.
+// The sides that webhooks tell of.
+const (
+	customers = "webhooks"
+	echoes    = "echoes"
+)
+
+// Faults says what to do to a webhook instead of delivering it properly. about is webhooks or echoes.
 type Faults interface {
-	Webhook(account, customer string, echo bool) WebhookFault
+	Webhook(account, customer, about string) WebhookFault
 }
 
 // WebhookFault is what is done to one webhook.
@@ -29,6 +38,11 @@ type WebhookFault struct {
 	Withhold bool
 	Delay    time.Duration
 	Copies   int
+	// Swap waits so long for the customer's next one, which then goes first.
+	Swap time.Duration
+	// Batch collects so many items into one webhook, for at most BatchWait.
+	Batch     int
+	BatchWait time.Duration
 }
 
 // Options say how echoes look.
@@ -42,10 +56,12 @@ type Options struct {
 
 // Deps is what playing needs.
 type Deps struct {
-	World    *world.World
-	Webhooks *webhooks.Sender
-	Faults   Faults
-	Metrics  prometheus.Registerer
+	World         *world.World
+	Webhooks      *webhooks.Sender
+	Subscriptions *subscription.Book
+	Clock         *clock.Clock
+	Faults        Faults
+	Metrics       prometheus.Registerer
 }
 
 // Player plays Meta.
@@ -53,6 +69,8 @@ type Player struct {
 	deps     Deps
 	opts     Options
 	attempts *prometheus.CounterVec
+	batch    batch
+	delayed  atomic.Int64
 
 	// order makes recording and sending one step, so that a customer's messages leave in the order they are recorded.
 	order sync.Mutex
@@ -69,61 +87,62 @@ func New(d Deps, o Options) (*Player, error) {
 	return p, nil
 }
 
-// Say records what a customer does and sends the webhook about it.
-func (p *Player) Say(a Action) (world.Message, error) {
-	if err := a.check(); err != nil {
-		return world.Message{}, err
-	}
-	p.order.Lock()
-	defer p.order.Unlock()
-	if a.changes() {
-		return p.change(a)
-	}
-	m, err := p.deps.World.Say(world.Saying{
-		Key: a.Key, Text: a.text(), Expect: a.Expect, Kind: a.Kind, Age: a.Age, ReplyTo: a.ReplyTo, Show: a.Show,
-	})
-	if err != nil {
-		return m, err
-	}
-	if err := p.send(m, a.item(m)); err != nil {
-		p.deps.World.Delivered(m.MID, world.StateRefused, 0, p.deps.World.Now())
-		return m, err
-	}
-	return m, nil
-}
+// Close gives away what is collected for a batch.
+func (p *Player) Close() { p.batch.close() }
 
 // send sends the webhook about a message that is recorded and reports how it goes.
-func (p *Player) send(m world.Message, item webhooks.Item) error {
-	return p.dispatch(m.Key, false, item, webhooks.Job{
+func (p *Player) send(m world.Message, field string, part webhooks.Part) error {
+	return p.dispatch(m.Key, customers, field, part, webhooks.Job{
 		Lane:  m.Account + ":" + m.Customer,
 		Began: func(at time.Time) { p.deps.World.Sending(m.MID, at) },
 		Told: func(o webhooks.Outcome) {
 			p.count(o)
 			p.deps.World.Delivered(m.MID, stateOf(o), o.Status, o.Began)
 		},
+		Mark: func() { p.deps.World.Unordered(m.MID) },
 	})
 }
 
-// dispatch encodes an item and hands it to the sender, as often and as late as the faults want it.
-func (p *Player) dispatch(k world.Key, echo bool, item webhooks.Item, job webhooks.Job) error {
-	body, err := webhooks.Body(k.Account, p.deps.World.Now(), item)
-	if err != nil {
-		return err
-	}
-	job.Body = body
-	fault := p.deps.Faults.Webhook(k.Account, k.Customer, echo)
-	if fault.Withhold {
+// dispatch hands an item to the sender, as often and as late as the faults want it.
+func (p *Player) dispatch(k world.Key, about, field string, part webhooks.Part, job webhooks.Job) error {
+	fault := p.deps.Faults.Webhook(k.Account, k.Customer, about)
+	if fault.Withhold || !p.deps.Subscriptions.Wants(part.Account, field) {
+		if job.Told != nil {
+			job.Told(webhooks.Outcome{Dropped: true, Final: true, Began: time.Now()})
+		}
 		return nil
 	}
-	if fault.Delay > 0 {
-		job.Lane += fmt.Sprintf(":delayed:%d", p.deps.World.Now().UnixNano())
-		job.NotBefore = time.Now().Add(fault.Delay)
+	job.Gone = func() bool { return !p.deps.Subscriptions.Wants(part.Account, field) }
+	told := job.Told
+	job.Told = func(o webhooks.Outcome) {
+		if !o.Dropped {
+			p.deps.Subscriptions.Answered(part.Account, o.Accepted)
+		}
+		told(o)
+	}
+	if fault.Batch > 1 {
+		return p.batch.add(p, part, job, fault)
+	}
+	job.Body = webhooks.Body(p.deps.World.Now(), part)
+	return p.deliver(job, fault)
+}
+
+func (p *Player) deliver(job webhooks.Job, fault WebhookFault) error {
+	switch {
+	case fault.Delay > 0:
+		job.Lane += fmt.Sprintf(":delayed:%d", p.delayed.Add(1))
+		job.NotBefore = p.deps.Clock.Now().Add(fault.Delay)
+	case fault.Swap > 0:
+		job.Overtaken, job.NotBefore = true, p.deps.Clock.Now().Add(fault.Swap)
+	}
+	if job.Mark != nil && (fault.Delay > 0 || fault.Swap > 0) {
+		job.Mark()
 	}
 	if err := p.deps.Webhooks.Send(job); err != nil {
 		return err
 	}
 	for range fault.Copies {
-		again := webhooks.Job{Lane: job.Lane, Body: body, NotBefore: job.NotBefore, Told: p.count}
+		again := webhooks.Job{Lane: job.Lane, Body: job.Body, NotBefore: job.NotBefore, Gone: job.Gone, Told: p.count}
 		if err := p.deps.Webhooks.Send(again); err != nil {
 			return err
 		}
@@ -136,12 +155,16 @@ func (p *Player) Echo(m world.Message) error {
 	if p.opts.NoEcho {
 		return nil
 	}
-	item := webhooks.Item{
+	item, err := webhooks.Encode(webhooks.Item{
 		Sender: webhooks.Party{ID: m.Account}, Recipient: webhooks.Party{ID: m.Customer}, Timestamp: m.At.UnixMilli(),
 		Message: &webhooks.Message{MID: m.MID, Text: m.Text, Attachments: attachmentsOf(m), IsEcho: true, AppID: json.Number(p.opts.AppID)},
+	})
+	if err != nil {
+		return err
 	}
-	return p.dispatch(m.Key, true, item, webhooks.Job{
-		Lane: "echo:" + m.Account + ":" + m.Customer, NotBefore: time.Now().Add(p.opts.EchoDelay), Told: p.count,
+	part := webhooks.Part{Account: m.Account, Place: webhooks.Messaging, Item: item}
+	return p.dispatch(m.Key, echoes, "messages", part, webhooks.Job{
+		Lane: "echo:" + m.Account + ":" + m.Customer, NotBefore: p.deps.Clock.Now().Add(p.opts.EchoDelay), Told: p.count,
 	})
 }
 
@@ -176,6 +199,8 @@ func (p *Player) Raw(secret string, body []byte) (status int, err error) {
 
 func (p *Player) count(o webhooks.Outcome) {
 	switch {
+	case o.Dropped:
+		p.attempts.WithLabelValues("dropped").Inc()
 	case o.Accepted:
 		p.attempts.WithLabelValues("accepted").Inc()
 	case o.Status == 0:
@@ -187,6 +212,8 @@ func (p *Player) count(o webhooks.Outcome) {
 
 func stateOf(o webhooks.Outcome) world.State {
 	switch {
+	case o.Dropped:
+		return world.StateWithheld
 	case o.Accepted:
 		return world.StateAccepted
 	case o.Final:

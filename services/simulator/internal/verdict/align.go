@@ -9,6 +9,39 @@ func fits(s *Sent, r *Received) bool {
 	return (s.Expect == "" || s.Expect == r.Text) && !r.At.Before(s.At)
 }
 
+// match gives each message its reply: those that came in order by the order, then those that did not by what is left.
+func match(c *Conversation) (answer []int, taken []bool) {
+	ordered := *c
+	ordered.Sent = nil
+	var where, rest []int
+	for i, s := range c.Sent {
+		if s.Unordered {
+			rest = append(rest, i)
+			continue
+		}
+		ordered.Sent = append(ordered.Sent, s)
+		where = append(where, i)
+	}
+	if len(rest) == 0 {
+		return align(c)
+	}
+	inOrder, taken := align(&ordered)
+	answer = make([]int, len(c.Sent))
+	for n, i := range where {
+		answer[i] = inOrder[n]
+	}
+	for _, i := range rest {
+		answer[i] = -1
+		for j := range c.Received {
+			if !taken[j] && fits(&c.Sent[i], &c.Received[j]) {
+				answer[i], taken[j] = j, true
+				break
+			}
+		}
+	}
+	return answer, taken
+}
+
 // align finds the largest set of messages and replies that belong together with their order kept. answer holds for each
 // message the index of its reply or -1, taken says of each reply whether it has a message.
 func align(c *Conversation) (answer []int, taken []bool) {

@@ -14,8 +14,10 @@ type Sent struct {
 	// Expect is the reply that it must get; empty when any will do.
 	Expect string
 	At     time.Time
-	// Accepted: its webhook was answered with 200.
-	Accepted bool
+	// Accepted: its webhook was answered with 200. Withheld: it was never sent.
+	Accepted, Withheld bool
+	// Unordered: its webhook came out of its order, so that its reply may come anywhere.
+	Unordered bool
 }
 
 // Received is a reply that a customer received.
@@ -58,10 +60,12 @@ type Verdict struct {
 	Sent     int `json:"sent"`
 	Replies  int `json:"replies"`
 	Answered int `json:"answered"`
-	// Missing counts messages without a reply, NotAccepted those of them whose webhook was never answered with 200,
-	// Doubled replies too many, Swapped replies that came out of order, Wrong replies whose text nobody expected.
+	// Missing counts messages without a reply, NotAccepted those of them whose webhook was never answered with 200 and
+	// Withheld those of these whose webhook the simulator never sent. Doubled counts
+	// replies too many, Swapped replies that came out of order, Wrong replies whose text nobody expected.
 	Missing     int `json:"missing"`
 	NotAccepted int `json:"not_accepted"`
+	Withheld    int `json:"withheld"`
 	Doubled     int `json:"doubled"`
 	Swapped     int `json:"swapped"`
 	Wrong       int `json:"wrong"`
@@ -93,11 +97,13 @@ func (v *Verdict) add(c *Conversation) {
 	expected := map[string]bool{}
 	for _, s := range c.Sent {
 		if s.Expect != "" {
-			v.Ordered++
 			expected[s.Expect] = true
+			if !s.Unordered {
+				v.Ordered++
+			}
 		}
 	}
-	answer, taken := align(c)
+	answer, taken := match(c)
 	for i, s := range c.Sent {
 		if j := answer[i]; j >= 0 {
 			v.Answered++
@@ -112,6 +118,9 @@ func (v *Verdict) add(c *Conversation) {
 		v.Missing++
 		if !s.Accepted {
 			v.NotAccepted++
+		}
+		if s.Withheld {
+			v.Withheld++
 		}
 		v.fault(Fault{Kind: "missing", Account: c.Account, Customer: c.Customer, MID: s.MID, Number: i + 1, At: s.At, Expect: s.Expect})
 	}

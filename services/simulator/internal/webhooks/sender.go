@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/parley-dm/parley/services/simulator/internal/clock"
 )
 
 // Options say where webhooks go and how patiently.
@@ -27,6 +29,8 @@ type Options struct {
 	RetryBase, RetryMax time.Duration
 	// GiveUp is how long one webhook is tried; Meta tries for 36 hours.
 	GiveUp time.Duration
+	// Clock is what pauses and patience go by.
+	Clock *clock.Clock
 	// Concurrency bounds the requests at one time, MaxWaiting the webhooks in memory.
 	Concurrency, MaxWaiting int
 }
@@ -38,8 +42,8 @@ type Outcome struct {
 	Began   time.Time
 	Took    time.Duration
 	Attempt int
-	// Final: there will be no further attempt. Accepted: it was answered with 200.
-	Final, Accepted bool
+	// Final: there will be no further attempt. Accepted: it was answered with 200. Dropped: it was not posted at all.
+	Final, Accepted, Dropped bool
 }
 
 // Job is one webhook.
@@ -47,11 +51,17 @@ type Job struct {
 	// Lane names what is delivered in order.
 	Lane string
 	Body []byte
-	// NotBefore delays the first attempt.
+	// NotBefore delays the first attempt, by the sender's clock.
 	NotBefore time.Time
-	// Began is told when the first attempt begins, Told after each.
+	// Overtaken lets the next job of the lane go first, if one comes before NotBefore.
+	Overtaken bool
+	// Gone, if set, is asked before each attempt whether nobody is to be told any more.
+	Gone func() bool
+	// Began is told when the first attempt begins, Told after each. Their times are the machine's.
 	Began func(at time.Time)
 	Told  func(Outcome)
+	// Mark, if set, is told that the job will be delivered out of its order.
+	Mark func()
 }
 
 // The reasons why a webhook is not taken.
@@ -72,8 +82,14 @@ type Sender struct {
 
 	mu      sync.Mutex
 	closed  bool
-	lanes   map[string][]Job
+	lanes   map[string]*lane
 	waiting atomic.Int64
+}
+
+// lane is what is delivered in order. wake tells its goroutine that there is more.
+type lane struct {
+	queue []Job
+	wake  chan struct{}
 }
 
 // New makes a sender; Close ends it.
@@ -84,7 +100,7 @@ func New(o Options) *Sender {
 		Proxy: http.ProxyFromEnvironment,
 	}
 	return &Sender{
-		opts: o, ctx: ctx, cancel: cancel, slots: make(chan struct{}, o.Concurrency), lanes: map[string][]Job{},
+		opts: o, ctx: ctx, cancel: cancel, slots: make(chan struct{}, o.Concurrency), lanes: map[string]*lane{},
 		client: &http.Client{
 			Transport: transport, Timeout: o.Timeout,
 			// Meta does not follow redirects: anything but 200 is a failure.
@@ -107,10 +123,16 @@ func (s *Sender) Send(j Job) error {
 		return ErrTooMany
 	}
 	s.waiting.Add(1)
-	queue, running := s.lanes[j.Lane]
-	s.lanes[j.Lane] = append(queue, j)
+	l, running := s.lanes[j.Lane]
 	if !running {
-		s.wg.Go(func() { s.run(j.Lane) })
+		l = &lane{}
+		s.lanes[j.Lane] = l
+		s.wg.Go(func() { s.run(j.Lane, l) })
+	}
+	l.queue = append(l.queue, j)
+	if l.wake != nil {
+		close(l.wake)
+		l.wake = nil
 	}
 	return nil
 }
@@ -126,19 +148,12 @@ func (s *Sender) Close() {
 }
 
 // run delivers a lane's webhooks until there are none, or until the sender is closed.
-func (s *Sender) run(lane string) {
+func (s *Sender) run(name string, l *lane) {
 	for {
-		s.mu.Lock()
-		queue := s.lanes[lane]
-		if len(queue) == 0 {
-			delete(s.lanes, lane)
-			s.mu.Unlock()
+		job, ok := s.take(name, l)
+		if !ok {
 			return
 		}
-		job := queue[0]
-		queue[0] = Job{}
-		s.lanes[lane] = queue[1:]
-		s.mu.Unlock()
 		if s.ctx.Err() == nil {
 			s.deliver(job)
 		}
@@ -146,32 +161,65 @@ func (s *Sender) run(lane string) {
 	}
 }
 
+// take removes the lane's next job, waiting where the first is to be overtaken; the lane ends when there is none.
+func (s *Sender) take(name string, l *lane) (Job, bool) {
+	for {
+		s.mu.Lock()
+		if len(l.queue) == 0 {
+			delete(s.lanes, name)
+			s.mu.Unlock()
+			return Job{}, false
+		}
+		first := l.queue[0]
+		if !first.Overtaken || s.ctx.Err() != nil || !s.opts.Clock.Now().Before(first.NotBefore) {
+			l.queue[0] = Job{}
+			l.queue = l.queue[1:]
+			s.mu.Unlock()
+			return first, true
+		}
+		if len(l.queue) > 1 {
+			first.Overtaken, first.NotBefore = false, time.Time{}
+			l.queue[0], l.queue[1] = l.queue[1], first
+			l.queue[0].Overtaken = false // or two of them would change places for ever
+			s.mu.Unlock()
+			continue
+		}
+		wake := make(chan struct{})
+		l.wake = wake
+		s.mu.Unlock()
+		s.opts.Clock.SleepUntil(s.ctx, first.NotBefore, wake)
+	}
+}
+
 func (s *Sender) deliver(j Job) {
-	if !s.sleep(time.Until(j.NotBefore)) {
+	if !s.opts.Clock.SleepUntil(s.ctx, j.NotBefore, nil) {
 		return
 	}
-	first := time.Now()
+	first := s.opts.Clock.Now()
 	for attempt := 1; ; attempt++ {
+		if j.Gone != nil && j.Gone() {
+			if j.Told != nil {
+				j.Told(Outcome{Began: time.Now(), Attempt: attempt, Final: true, Dropped: true})
+			}
+			return
+		}
 		select {
 		case s.slots <- struct{}{}:
 		case <-s.ctx.Done():
 			return
 		}
 		began := time.Now()
-		if attempt == 1 {
-			first = began
-			if j.Began != nil {
-				j.Began(began)
-			}
+		if attempt == 1 && j.Began != nil {
+			j.Began(began)
 		}
 		status, err := s.post(s.opts.Secret, j.Body)
 		<-s.slots
 		out := Outcome{Status: status, Err: err, Began: began, Took: time.Since(began), Attempt: attempt, Accepted: status == http.StatusOK}
-		out.Final = out.Accepted || time.Since(first) >= s.opts.GiveUp
+		out.Final = out.Accepted || s.opts.Clock.Now().Sub(first) >= s.opts.GiveUp
 		if j.Told != nil {
 			j.Told(out)
 		}
-		if out.Final || !s.sleep(s.pause(attempt)) {
+		if out.Final || !s.opts.Clock.SleepUntil(s.ctx, s.opts.Clock.Now().Add(s.pause(attempt)), nil) {
 			return
 		}
 	}
@@ -187,20 +235,6 @@ func (s *Sender) pause(attempt int) time.Duration {
 		d = min(d, s.opts.RetryBase<<shift)
 	}
 	return d/2 + rand.N(d/2+1) //nolint:gosec // jitter needs no secrecy
-}
-
-func (s *Sender) sleep(d time.Duration) bool {
-	if d <= 0 {
-		return s.ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-s.ctx.Done():
-		return false
-	}
 }
 
 // Now posts a body once, at once, signed with the given secret, and says how it was answered: for what must not be tried

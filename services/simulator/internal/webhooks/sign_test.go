@@ -26,8 +26,9 @@ func FuzzBody(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		body, err := webhooks.Body("1", time.UnixMilli(5), webhooks.Item{Message: &webhooks.Message{MID: "M", Text: text}})
+		item, err := webhooks.Encode(webhooks.Item{Message: &webhooks.Message{MID: "M", Text: text}})
 		require.NoError(t, err)
+		body := webhooks.Body(time.UnixMilli(5), webhooks.Part{Account: "1", Place: webhooks.Messaging, Item: item})
 		for _, c := range body {
 			require.Less(t, c, byte(utf8.RuneSelf))
 		}

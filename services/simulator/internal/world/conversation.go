@@ -25,6 +25,7 @@ const (
 	StateAccepted State = "accepted" // answered with 200
 	StateRetrying State = "retrying" // answered with something else, or not at all; it will be sent again
 	StateRefused  State = "refused"  // the same, for good
+	StateWithheld State = "withheld" // never sent: by a fault, or because nobody is subscribed
 )
 
 // Message is one direct message.
@@ -34,8 +35,14 @@ type Message struct {
 	FromCustomer bool   `json:"from_customer"`
 	Kind         Kind   `json:"kind"`
 	Text         string `json:"text,omitempty"`
-	// Content is the message object of a reply that is more than a text, as it was sent.
+	// Content is the message object of a reply that is more than a text, as it was sent, or what a customer's message holds
+	// beside its text.
 	Content json.RawMessage `json:"content,omitempty"`
+	// App: the account wrote it in the Instagram app and not over the API. Quiet: no reply to it is expected.
+	App   bool `json:"app,omitempty"`
+	Quiet bool `json:"quiet,omitempty"`
+	// Unordered: a fault made its webhook come out of its order, so that its reply may, too.
+	Unordered bool `json:"unordered,omitempty"`
 	// Expect is the text that must answer it; empty when any will do.
 	Expect string    `json:"expect,omitempty"`
 	At     time.Time `json:"at"`
@@ -52,6 +59,8 @@ type Message struct {
 	Deleted  bool   `json:"deleted,omitempty"`
 	Edits    int    `json:"edits,omitempty"`
 	Reaction string `json:"reaction,omitempty"`
+	// wall is when it was recorded by the machine's clock, by which waits are measured.
+	wall time.Time
 }
 
 type conversation struct {
@@ -71,6 +80,10 @@ type conversation struct {
 	unanswered []int
 	seenAt     time.Time
 	typing     bool
+	// away: another app owns the thread.
+	away bool
+	// notes are what happened beside messages; the phone shows them.
+	notes []Message
 }
 
 func (w *World) conversation(k Key) *conversation { return w.conversations[k] }
@@ -89,6 +102,7 @@ func (w *World) append(c *conversation, m Message) Message {
 	seq := c.base + len(c.log)
 	m.Key = c.key
 	m.MID = encodeMID(w.nonce, c.key, seq)
+	m.wall = time.Now()
 	c.log = append(c.log, m)
 	if !c.judged && len(c.log) > 2*unjudgedKept {
 		drop := len(c.log) - unjudgedKept
@@ -119,6 +133,10 @@ type Saying struct {
 	Age time.Duration
 	// ReplyTo is the mid that is quoted.
 	ReplyTo string
+	// Content is what the phone shows beside the text.
+	Content json.RawMessage
+	// Quiet: no reply is expected.
+	Quiet bool
 	// Show opens the conversation on the phone page.
 	Show bool
 }
@@ -152,8 +170,13 @@ func (w *World) Say(s Saying) (Message, error) {
 	if at.After(c.lastWrote) {
 		c.lastWrote = at
 	}
-	m := w.append(c, Message{FromCustomer: true, Kind: s.Kind, Text: s.Text, Expect: s.Expect, At: at, State: StateWaiting, ReplyTo: s.ReplyTo})
-	c.unanswered = append(c.unanswered, c.base+len(c.log)-1)
+	m := w.append(c, Message{
+		FromCustomer: true, Kind: s.Kind, Text: s.Text, Content: s.Content, Expect: s.Expect, At: at, State: StateWaiting,
+		ReplyTo: s.ReplyTo, Quiet: s.Quiet || c.away,
+	})
+	if !m.Quiet {
+		c.unanswered = append(c.unanswered, c.base+len(c.log)-1)
+	}
 	w.totals.Sent++
 	w.tell(c, Update{Type: UpdateMessage, Message: &m})
 	return m, nil
@@ -166,6 +189,8 @@ type Reply struct {
 	Text    string
 	Content json.RawMessage
 	ReplyTo string
+	// App: written in the Instagram app. Such a message answers nothing that is judged.
+	App bool
 }
 
 // Receive records a reply at a customer's. A customer that the simulator never met is created.
@@ -181,17 +206,19 @@ func (w *World) Receive(r Reply) (Message, error) {
 	}
 	now := w.opts.Now()
 	latency := int64(-1)
-	if len(c.unanswered) > 0 {
+	if len(c.unanswered) > 0 && !r.App {
 		if asked := c.at(c.unanswered[0]); asked != nil {
-			latency = max(now.Sub(since(asked)).Milliseconds(), 0)
+			latency = max(time.Since(since(asked)).Milliseconds(), 0)
 		}
 		if c.unanswered = c.unanswered[1:]; len(c.unanswered) == 0 {
 			c.unanswered = nil
 		}
 	}
 	c.typing = false
-	m := w.append(c, Message{Kind: r.Kind, Text: r.Text, Content: r.Content, At: now, LatencyMS: latency, ReplyTo: r.ReplyTo})
-	w.totals.Replies++
+	m := w.append(c, Message{Kind: r.Kind, Text: r.Text, Content: r.Content, At: now, LatencyMS: latency, ReplyTo: r.ReplyTo, App: r.App})
+	if !r.App {
+		w.totals.Replies++
+	}
 	w.tell(c, Update{Type: UpdateMessage, Message: &m})
 	return m, nil
 }
@@ -199,7 +226,7 @@ func (w *World) Receive(r Reply) (Message, error) {
 // since is when a message began to wait for its reply: when its webhook was first sent.
 func since(m *Message) time.Time {
 	if m.SentAt.IsZero() {
-		return m.At
+		return m.wall
 	}
 	return m.SentAt
 }
@@ -212,17 +239,23 @@ func (w *World) Delivered(mid string, state State, status int, began time.Time) 
 	if m == nil {
 		return // the world was reset meanwhile
 	}
-	if m.SentAt.IsZero() {
+	if m.SentAt.IsZero() && state != StateWithheld {
 		m.SentAt = began
 	}
 	if m.State != StateAccepted {
 		m.State, m.Status = state, status
 	}
-	m.Attempts++
-	if state == StateAccepted {
-		w.totals.Accepted++
+	if state == StateWithheld {
+		w.totals.Withheld++
 	} else {
+		m.Attempts++
+	}
+	switch state {
+	case StateAccepted:
+		w.totals.Accepted++
+	case StateRetrying, StateRefused:
 		w.totals.Refused++
+	default: // not posted
 	}
 	if c.shown {
 		copied := *m
@@ -236,6 +269,15 @@ func (w *World) Sending(mid string, at time.Time) {
 	defer w.mu.Unlock()
 	if _, m := w.find(mid); m != nil && m.SentAt.IsZero() {
 		m.SentAt = at
+	}
+}
+
+// Unordered tells that a message's webhook comes out of its order.
+func (w *World) Unordered(mid string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, m := w.find(mid); m != nil {
+		m.Unordered = true
 	}
 }
 

@@ -11,6 +11,8 @@ type Standing struct {
 	// it cannot know when they last wrote.
 	Known     bool
 	LastWrote time.Time
+	// Away: another app owns the thread.
+	Away bool
 }
 
 // Standing looks a customer up.
@@ -21,7 +23,7 @@ func (w *World) Standing(k Key) Standing {
 	if c == nil {
 		return Standing{}
 	}
-	return Standing{Known: c.known, LastWrote: c.lastWrote}
+	return Standing{Known: c.known, LastWrote: c.lastWrote, Away: c.away}
 }
 
 // Message looks a message of an account up. rank counts from the newest of its conversation, 0 being that.

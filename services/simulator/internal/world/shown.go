@@ -92,8 +92,9 @@ func (w *World) Shown() []Thread {
 
 func (c *conversation) thread() Thread {
 	newest := c.log[max(0, len(c.log)-maxShownMessages):]
-	// An empty list is told as such and not as null.
-	return Thread{Key: c.key, Name: c.name, Messages: append([]Message{}, newest...), Typing: c.typing, SeenAt: c.seenAt}
+	// An empty list is told as such and not as null. The page puts notes in their place by their time.
+	messages := append(append([]Message{}, newest...), c.notes...)
+	return Thread{Key: c.key, Name: c.name, Messages: messages, Typing: c.typing, SeenAt: c.seenAt}
 }
 
 // Typing shows or hides that the account is typing.

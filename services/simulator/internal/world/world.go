@@ -40,7 +40,7 @@ type Account struct {
 	ID       string `json:"id"`
 	Name     string `json:"name"`
 	Username string `json:"username"`
-	// Token is what the Graph API accepts for it.
+	// Token is what the Graph API accepts for it at first; package token knows what it is now.
 	Token string `json:"-"`
 }
 
@@ -54,7 +54,6 @@ type Key struct {
 type World struct {
 	opts     Options
 	accounts map[string]Account
-	byToken  map[string]string
 	order    []string
 
 	mu            sync.Mutex
@@ -64,6 +63,9 @@ type World struct {
 	shown         []Key
 	feed          *Feed
 	totals        Totals
+	comments      map[string]*Comment
+	commentOrder  []string
+	noted         int
 }
 
 // New makes a world with the accounts.
@@ -72,12 +74,11 @@ func New(accounts []Account, o Options) *World {
 		o.Now = time.Now
 	}
 	w := &World{
-		opts: o, accounts: map[string]Account{}, byToken: map[string]string{},
+		opts: o, accounts: map[string]Account{}, comments: map[string]*Comment{},
 		conversations: map[Key]*conversation{}, feed: newFeed(), nonce: newNonce(),
 	}
 	for _, a := range accounts {
 		w.accounts[a.ID] = a
-		w.byToken[a.Token] = a.ID
 		w.order = append(w.order, a.ID)
 	}
 	return w
@@ -118,12 +119,6 @@ func (w *World) Accounts() []Account {
 	return out
 }
 
-// ByToken finds the account that a token belongs to.
-func (w *World) ByToken(token string) (Account, bool) {
-	id, ok := w.byToken[token]
-	return w.accounts[id], ok
-}
-
 // Totals counts what happened since the start or the last reset.
 type Totals struct {
 	// Sent counts messages of customers, Accepted those whose webhook was answered with 200, Replies the messages that
@@ -131,8 +126,9 @@ type Totals struct {
 	Sent     int `json:"sent"`
 	Accepted int `json:"accepted"`
 	Replies  int `json:"replies"`
-	// Refused counts answers to webhooks that were not 200, retries included.
+	// Refused counts answers to webhooks that were not 200, retries included; Withheld messages whose webhook was not sent.
 	Refused       int `json:"refused"`
+	Withheld      int `json:"withheld"`
 	Conversations int `json:"conversations"`
 }
 
@@ -150,6 +146,7 @@ func (w *World) Reset() {
 	w.mu.Lock()
 	w.conversations = map[Key]*conversation{}
 	w.judged, w.shown, w.totals = 0, nil, Totals{}
+	w.comments, w.commentOrder = map[string]*Comment{}, nil
 	w.nonce = newNonce()
 	w.mu.Unlock()
 	w.feed.publish(Update{Type: UpdateReset})

@@ -13,6 +13,7 @@ async function call(method, path, body) {
 
 export const openPhone = (account) => call("POST", "/phone/customers", { account });
 export const closePhone = ({ account, customer }) => call("DELETE", `/phone/customers/${account}/${customer}`);
+export const control = (method, path, body) => call(method, `/control/${path}`, body);
 export const act = (action) => call("POST", "/phone/actions", action);
 
 /** listen calls the handlers with each event; the browser connects again by itself and then gets the whole state. */

@@ -2,12 +2,15 @@
 
 import { closePhone, listen, openPhone } from "./api.js";
 import { el, face, sync } from "./dom.js";
+import { ahead } from "./format.js";
+import { Panel } from "./panel.js";
 import { Phone } from "./phone.js";
 
 const $ = (id) => document.getElementById(id);
 const keyOf = ({ account, customer }) => `${account}:${customer}`;
 const accounts = new Map();
 const phones = new Map();
+let kinds = [];
 
 let toastTimer;
 function complain(error) {
@@ -23,7 +26,7 @@ function show(thread) {
   let phone = phones.get(key);
   if (!phone) {
     phone = new Phone(accounts.get(thread.account), thread, {
-      complain,
+      complain, kinds,
       close: () => closePhone(thread).catch(complain),
     });
     phones.set(key, phone);
@@ -59,7 +62,20 @@ function totals(t) {
   $("total-replies").textContent = t.replies;
   $("total-refused").textContent = t.refused;
   $("total-refused-box").hidden = t.refused === 0;
+  $("total-withheld").textContent = t.withheld;
+  $("total-withheld-box").hidden = t.withheld === 0;
+  $("faults-count").textContent = t.faults;
+  $("faults-count").hidden = t.faults === 0;
+  const odd = [];
+  if (t.unsubscribed) odd.push(t.unsubscribed === 1 ? "An account gets no webhooks: its app is unsubscribed." : `${t.unsubscribed} accounts get no webhooks: their app is unsubscribed.`);
+  if (t.ahead_seconds) odd.push(`Meta's clock is ${ahead(t.ahead_seconds)} ahead.`);
+  $("odd").textContent = odd.join(" ");
+  $("odd").hidden = odd.length === 0;
 }
+
+const panel = new Panel($("panel"), accounts, phones, complain);
+$("open-panel").addEventListener("click", () => panel.toggle());
+$("odd").addEventListener("click", () => panel.show("meta"));
 
 function chooseAccounts(list) {
   accounts.clear();
@@ -77,6 +93,7 @@ listen({
     $("link").textContent = state === "live" ? "live" : "connection lost, trying again…";
   },
   state(s) {
+    kinds = s.kinds;
     chooseAccounts(s.accounts);
     const there = new Set(s.threads.map(keyOf));
     for (const key of phones.keys()) if (!there.has(key)) phones.delete(key);

@@ -2,13 +2,15 @@
 
 import { el, icon } from "./dom.js";
 
+import { everything } from "./kinds.js";
+
 const KINDS = [
-  ["image", "image", "Photo"], ["video", "video", "Video"], ["audio", "mic", "Voice"], ["share", "share", "Post"],
+  ["image", "image", "Photo"], ["video", "video", "Video"], ["audio", "mic", "Voice"], ["ig_post", "share", "Post"],
   ["story_mention", "story", "Story mention"], ["story_reply", "reply", "Story reply"], ["like_heart", "heart", "Heart"], ["unsupported", "unknown", "Unsupported"],
 ];
 
 export class Composer {
-  constructor(send) {
+  constructor(send, kinds, newest) {
     this.deliver = send;
     this.mode = null;
     this.input = el("textarea", { rows: "1", placeholder: "Message…", "aria-label": "Message", dir: "auto", maxlength: "20000", autocomplete: "off",
@@ -17,10 +19,12 @@ export class Composer {
     this.quick = el("button.quick", { type: "button", "aria-label": "Send a heart", onclick: () => this.deliver({ kind: "like_heart" }) }, icon("heart"));
     this.more = el("button.more", { type: "button", "aria-label": "Send something else", "aria-expanded": "false", onclick: () => this.toggle() }, icon("plus"));
     this.sheet = el("div.sheet", { hidden: true, role: "menu" }, KINDS.map(([kind, symbol, label]) =>
-      el("button", { type: "button", role: "menuitem", onclick: () => this.kind(kind) }, icon(symbol), label)));
+      el("button", { type: "button", role: "menuitem", onclick: () => this.kind(kind) }, icon(symbol), label)),
+      el("button.all", { type: "button", role: "menuitem", onclick: () => { this.toggle(false); this.all.showModal(); } }, "Everything that Meta sends…"));
+    this.all = everything(kinds, (action) => this.deliver(action), newest);
     this.context = el("div.context", { hidden: true });
     this.node = el("form.composer", { onsubmit: (event) => { event.preventDefault(); this.submit(); } },
-      this.sheet, this.context, el("div.field", {}, this.more, this.input, this.quick, this.sendButton));
+      this.sheet, this.context, this.all, el("div.field", {}, this.more, this.input, this.quick, this.sendButton));
     document.addEventListener("click", (event) => { if (!this.node.contains(event.target)) this.toggle(false); });
   }
 

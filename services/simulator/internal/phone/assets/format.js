@@ -25,3 +25,10 @@ export function onlyEmoji(text) {
   const count = [...new Intl.Segmenter().segment(text.replace(/\s/g, ""))].length;
   return count > 0 && count <= 3;
 }
+
+/** ahead is how far a clock was moved, in days and hours. */
+export function ahead(seconds) {
+  const days = Math.floor(seconds / 86400), hours = Math.round((seconds % 86400) / 3600);
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  return [days && `${days} d`, hours && `${hours} h`].filter(Boolean).join(" ");
+}

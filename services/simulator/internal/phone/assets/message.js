@@ -2,7 +2,7 @@
 
 import { el, face, icon } from "./dom.js";
 import { milliseconds, onlyEmoji } from "./format.js";
-import { rich, quickReplies } from "./rich.js";
+import { media, rich, quickReplies, several, stand } from "./rich.js";
 
 const REACTIONS = ["❤️", "😂", "👍", "😮"];
 
@@ -14,8 +14,9 @@ export function row(m, shape, phone, fresh) {
   if (shape.last) classes.push("last");
   if (fresh) classes.push("enter");
   if (m.reaction) classes.push("reacted");
-  if (mine && (m.state === "refused" || m.state === "retrying")) classes.push("failed");
+  if (mine && ["refused", "retrying", "withheld"].includes(m.state)) classes.push("failed");
   const stack = el("div.stack", {},
+    m.app && el("span.label", {}, "Written in the Instagram app"),
     m.reply_to && quote(m, shape.quoted),
     body(m, phone),
     m.edits && !m.deleted ? el("span.edited", {}, "Edited") : null,
@@ -39,37 +40,49 @@ function quote(m, quoted) {
 function body(m, phone) {
   const open = { type: "button", dir: "auto", title: new Date(m.at).toLocaleString(), onclick: () => phone.openTools(phone.tools === m.mid ? null : m.mid) };
   if (m.deleted) return el("span.bubble.gone", {}, "Message unsent");
-  if (m.content) return rich(m, open, phone);
-  switch (m.kind) {
-    case "image":
-      return el("button.card", open, el("span.pic", {}, icon("image")));
-    case "video":
-      return el("button.card", open, el("span.pic", {}, icon("play")));
-    case "audio":
-      return el("button.bubble.voice", open, icon("play"), el("span.wave", {}, Array.from({ length: 24 }, () => el("i"))), "0:07");
-    case "share":
-      return el("button.card", open, el("span.pic", {}, icon("image")), el("span.body", {}, el("b", {}, phone.account.username), el("span", {}, "Shared a post")));
-    case "story_mention":
-      return [el("span.label", {}, `You mentioned @${phone.account.username} in your story`), el("button.card", open, el("span.pic.tall", {}, icon("story")))];
-    case "story_reply":
-      return [el("span.label", {}, "You replied to their story"), el("button.bubble", open, m.text)];
-    case "like_heart":
-      return el("button.bubble.big", open, "❤️");
-    case "unsupported":
-      return el("button.bubble.mono", open, "Something the API does not support");
-    case "postback":
-      return [el("span.label", {}, "You tapped"), el("button.bubble", open, m.text)];
-    default:
-      return el(`button.bubble${onlyEmoji(m.text ?? "") ? ".big" : ""}`, open, m.text ?? "");
-  }
+  if (!m.from_customer) return m.content ? rich(m, open, phone) : bubble(m.text, open);
+  return [LABELS[m.kind]?.(phone.account.username), ...own(m, open)];
 }
+
+const bubble = (text, open) => el(`button.bubble${onlyEmoji(text ?? "") ? ".big" : ""}`, open, text ?? "");
+
+// What stands above a message of the customer's that is more than its text.
+const label = (text) => el("span.label", {}, text);
+const LABELS = {
+  story_mention: (shop) => label(`You mentioned @${shop} in your story`),
+  story_reply: () => label("You replied to their story"),
+  ig_story: () => label("You shared a story"),
+  ephemeral: () => label("View once"),
+  postback: () => label("You tapped"),
+  ad_referral: () => label("You came from an ad"),
+  shop_referral: () => label("You came from the shop"),
+  standby: () => label("Another app has the thread"),
+};
+
+const SHARED = { share: "Shared a post", ig_post: "Shared a post", ig_reel: "Shared a reel", reel: "Shared a reel", fallback: "Shared a link" };
+
+/** own is what the customer sent: the attachments, as they were written, and the text. */
+function own(m, open) {
+  const nodes = [];
+  if (m.kind === "unsupported") nodes.push(el("button.bubble.mono", open, "Something the API does not support"));
+  else if (m.kind === "empty") nodes.push(el("button.bubble.mono", open, "Nothing at all"));
+  else if (m.kind === "ephemeral") nodes.push(el("button.bubble.once", open, stand("play", ".dot"), "Photo"));
+  else if (m.kind === "story_mention" || m.kind === "ig_story") nodes.push(el("button.card", open, stand("story", ".tall")));
+  else if (m.kind === "story_reply") nodes.push(el("span.card.thumb", {}, stand("story", ".tall")));
+  else if (m.content?.attachments) nodes.push(several(m.content.attachments.map((a) => media(a, open, SHARED[a.type]))));
+  if (m.text || !nodes.length) nodes.push(bubble(m.text, open));
+  return nodes;
+}
+
+/** event is a line about something that happened beside the messages. */
+export const event = (m) => el("li.happened", { title: new Date(m.at).toLocaleString(), dir: "auto" }, m.text);
 
 function tools(m, phone) {
   if (m.deleted) return null;
   const again = (label, kind, extra = "") => el(`button${extra}`, { type: "button", onclick: () => phone.do(kind) }, label);
   const buttons = [];
   if (m.from_customer) {
-    if (m.kind === "text") buttons.push(el("button", { type: "button", onclick: () => { phone.composer.edit(m); phone.openTools(null); } }, "Edit"));
+    if (m.text && !["postback", "quick_reply"].includes(m.kind)) buttons.push(el("button", { type: "button", onclick: () => { phone.composer.edit(m); phone.openTools(null); } }, "Edit"));
     buttons.push(again("Unsend", { kind: "unsend", target: m.mid }));
   } else {
     for (const emoji of REACTIONS) {
@@ -91,6 +104,8 @@ export function noteFor(m, newest, seenAt) {
       return newest ? { text: "Sending…", title: "the webhook is on its way" } : null;
     case "retrying":
       return { bad: true, text: `Webhook: ${answer} · trying again (${m.attempts})`, title: "Meta repeats a webhook until it is answered with 200" };
+    case "withheld":
+      return { bad: true, text: "Webhook withheld: never sent", title: "a fault withheld it, or the account's app is not subscribed" };
     case "refused":
       return { bad: true, text: `Webhook: ${answer} · given up`, title: "it will not be sent again" };
     default:

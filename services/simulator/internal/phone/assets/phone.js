@@ -3,14 +3,14 @@
 import { act } from "./api.js";
 import { el, face, icon, sync } from "./dom.js";
 import { moment, timeOf } from "./format.js";
-import { row, noteFor } from "./message.js";
+import { event, row, noteFor } from "./message.js";
 import { Composer } from "./composer.js";
 
 const GAP = 10 * 60 * 1000; // a silence this long gets a time above what comes after it
 const SUGGESTIONS = ["price?", "opening hours", "Do you deliver? 🚲", "بكم السعر؟"];
 
 export class Phone {
-  constructor(account, thread, { complain, close }) {
+  constructor(account, thread, { complain, close, kinds }) {
     this.account = account;
     this.key = { account: thread.account, customer: thread.customer };
     this.name = thread.name;
@@ -27,7 +27,7 @@ export class Phone {
       el("div.chips", {}, SUGGESTIONS.map((s) => el("button.chip", { type: "button", dir: "auto", onclick: () => this.do({ text: s }) }, s))));
     this.typingRow = el("li.row.theirs.first.last", { "aria-label": `${account.name} is typing` },
       face(account.name, account.id, ".shop"), el("div.dots", {}, el("i"), el("i"), el("i")));
-    this.composer = new Composer((action) => this.do(action));
+    this.composer = new Composer((action) => this.do(action), kinds, () => this.newest());
     this.clock = el("time", {}, timeOf(new Date().toISOString()));
     this.node = el("section.customer", { "aria-label": `${thread.name}'s phone` },
       el("div.owner", {}, face(thread.name, thread.customer),
@@ -92,6 +92,9 @@ export class Phone {
     this.schedule();
   }
 
+  /** newest is the message that an action without a target is about. */
+  newest() { return [...this.messages.values()].filter((m) => m.kind !== "note").sort((a, b) => (a.at < b.at ? -1 : 1)).pop(); }
+
   draw() {
     const list = [...this.messages.values()].sort((a, b) => a.at < b.at ? -1 : a.at > b.at ? 1 : 0);
     const stick = this.thread.scrollHeight - this.thread.scrollTop - this.thread.clientHeight < 120;
@@ -101,10 +104,14 @@ export class Phone {
     list.forEach((m, i) => {
       const before = list[i - 1], after = list[i + 1];
       const pause = !before || new Date(m.at) - new Date(before.at) > GAP;
+      if (m.kind === "note") {
+        nodes.push(this.keep(m.mid, m.text, () => event(m)));
+        return;
+      }
       if (pause) nodes.push(this.keep(`when ${m.mid}`, m.at, () => el("li.when", {}, moment(m.at))));
-      const together = (a, b) => a && b && a.from_customer === b.from_customer && new Date(b.at) - new Date(a.at) < GAP;
+      const together = (a, b) => a && b && a.kind !== "note" && b.kind !== "note" && a.from_customer === b.from_customer && new Date(b.at) - new Date(a.at) < GAP;
       const shape = {
-        first: !together(before, m), last: !together(m, after), newest: !after, open: this.tools === m.mid,
+        first: !together(before, m), last: !together(m, after), newest: !list.slice(i + 1).some((n) => n.kind !== "note"), open: this.tools === m.mid,
         quoted: m.reply_to ? this.messages.get(m.reply_to) : undefined,
       };
       nodes.push(this.keep(m.mid, JSON.stringify([m, shape]), (old) => row(m, shape, this, this.settled && !old)));

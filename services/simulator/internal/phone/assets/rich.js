@@ -1,4 +1,4 @@
-// Replies that are more than a text: pictures, voice, templates, quick replies.
+// What is more than a text: pictures, video, voice, files, posts, templates, quick replies.
 
 import { el, icon, webURL } from "./dom.js";
 
@@ -6,33 +6,70 @@ import { el, icon, webURL } from "./dom.js";
 export function rich(m, open, phone) {
   const { text, attachment, attachments } = m.content;
   if (text) return el("button.bubble", open, text);
-  if (attachments) return el("div.cards", {}, attachments.map((a) => media(a, open)));
+  if (attachments) return several(attachments.map((a) => media(a, open)));
   if (attachment?.type === "template") return template(attachment.payload, phone);
   if (attachment) return media(attachment, open);
   return el("button.bubble.mono", open, "Something this phone cannot show");
 }
 
-function media({ type, payload }, open) {
-  const url = webURL(payload?.url ?? "");
+export const several = (nodes) => nodes.length === 1 ? nodes[0] : el("div.cards", {}, nodes);
+
+/** media draws one attachment. Where its URL leads nowhere a drawing stands for it. */
+export function media({ type, payload }, open, label) {
+  const url = loadable(payload?.url);
   switch (type) {
     case "like_heart":
       return el("button.bubble.big", open, "❤️");
-    case "image":
-      return el("button.card", open, url ? el("img", { src: url, alt: "", loading: "lazy", referrerpolicy: "no-referrer" }) : el("span.pic", {}, icon("image")));
+    case "image": case "gif": case "sticker": case "media":
+      return el("button.card", open, picture(url, "image"));
     case "video":
-      return el("div.card", {}, url ? el("video", { src: url, controls: true, preload: "none" }) : el("span.pic", {}, icon("play")));
+      return url ? el("div.card", {}, el("video", { src: url, controls: true, preload: "metadata", playsinline: true })) : el("button.card", open, stand("play"));
     case "audio":
-      return el("button.bubble.voice", open, icon("play"), el("span.wave", {}, Array.from({ length: 24 }, () => el("i"))));
+      return voice(url, open);
     case "file":
-      return el("button.bubble.voice", open, icon("file"), url ? decodeURIComponentSafe(url.split("/").pop()) || "File" : "File");
+      return file(url, open);
     case "MEDIA_SHARE":
-      return el("button.card", open, el("span.pic", {}, icon("image")), el("span.body", {}, el("b", {}, "Post"), el("span", {}, payload?.id ?? "")));
+      return el("button.card", open, stand("image"), body("Post", payload?.id));
     default:
-      return el("button.bubble.mono", open, String(type));
+      return el("button.card", open, picture(url, "image"), body(label ?? String(type), payload?.title));
   }
 }
 
-function decodeURIComponentSafe(s) {
+const body = (title, text) => el("span.body", { dir: "auto" }, el("b", {}, title), text && el("span", {}, text));
+
+/** loadable is a URL worth asking for: the simulator's own stand-ins end in .invalid and never resolve. */
+function loadable(text) {
+  const url = webURL(text ?? "");
+  return url && !new URL(url).hostname.endsWith(".invalid") ? url : null;
+}
+
+export const stand = (symbol, extra = "") => el(`span.pic${extra}`, {}, icon(symbol));
+
+function picture(url, symbol) {
+  if (!url) return stand(symbol);
+  const img = el("img", { src: url, alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
+  img.addEventListener("error", () => img.replaceWith(stand(symbol)), { once: true });
+  return img;
+}
+
+function voice(url, open) {
+  const bars = el("span.wave", { "aria-hidden": "true" }, Array.from({ length: 24 }, () => el("i")));
+  if (!url) return el("button.bubble.voice", open, icon("play"), bars, "0:07");
+  let sound;
+  const play = el("button", { type: "button", "aria-label": "Play", onclick: () => {
+    sound ??= new Audio(url);
+    if (sound.paused) sound.play().catch(() => { bars.textContent = "cannot be played"; });
+    else sound.pause();
+  } }, icon("play"));
+  return el("div.bubble.voice", {}, play, bars);
+}
+
+function file(url, open) {
+  if (!url) return el("button.bubble.voice", open, icon("file"), "File");
+  return el("a.bubble.voice", { href: url, target: "_blank", rel: "noopener noreferrer" }, icon("file"), decoded(new URL(url).pathname.split("/").pop()) || "File");
+}
+
+function decoded(s) {
   try { return decodeURIComponent(s); } catch { return s; }
 }
 
@@ -40,19 +77,20 @@ function template(payload, phone) {
   if (payload?.template_type === "button") {
     return el("div.card", {}, el("div.body", { dir: "auto" }, payload.text), buttons(payload.buttons, phone));
   }
-  return el("div.cards", {}, (payload?.elements ?? []).map((e) => {
-    const image = webURL(e.image_url ?? "");
-    return el("div.card", {}, image && el("img", { src: image, alt: "", loading: "lazy", referrerpolicy: "no-referrer" }),
-      el("div.body", { dir: "auto" }, el("b", {}, e.title), e.subtitle && el("span", {}, e.subtitle)), buttons(e.buttons, phone));
+  return several((payload?.elements ?? []).map((e) => {
+    const link = e.default_action ? webURL(e.default_action.url ?? "") : null;
+    const inside = [e.image_url && picture(loadable(e.image_url), "image"), el("div.body", { dir: "auto" }, el("b", {}, e.title), e.subtitle && el("span", {}, e.subtitle))];
+    return el("div.card", {}, link ? el("a.whole", { href: link, target: "_blank", rel: "noopener noreferrer" }, inside.filter(Boolean)) : inside, buttons(e.buttons, phone));
   }));
 }
 
 function buttons(list, phone) {
   if (!list?.length) return null;
   return el("div.buttons", {}, list.map((b) => {
-    const url = b.type === "web_url" ? webURL(b.url) : null;
-    if (url) return el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, b.title);
-    return el("button", { type: "button", onclick: () => phone.do({ kind: "postback", text: b.title, payload: b.payload }) }, b.title);
+    if (b.type !== "web_url") return el("button", { type: "button", onclick: () => phone.do({ kind: "postback", text: b.title, payload: b.payload }) }, b.title);
+    const url = webURL(b.url);
+    // What is not a web address is shown and leads nowhere.
+    return url ? el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, b.title) : el("span.dead", {}, b.title);
   }));
 }
 
