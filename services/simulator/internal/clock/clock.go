@@ -55,7 +55,7 @@ func (c *Clock) Advance(by time.Duration) {
 func (c *Clock) SleepUntil(ctx context.Context, at time.Time, wake <-chan struct{}) bool {
 	for {
 		c.mu.Lock()
-		left, change := time.Until(at)-c.ahead, c.change
+		left, change := at.Sub(time.Now().Add(c.ahead)), c.change
 		c.mu.Unlock()
 		if left <= 0 {
 			return ctx.Err() == nil

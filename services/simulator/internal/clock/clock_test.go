@@ -38,6 +38,8 @@ func TestSleepEndsWithItsContextAndWhenWoken(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.False(t, c.SleepUntil(ctx, c.Now().Add(time.Hour), nil))
+	c.Advance(time.Hour)
+	require.True(t, c.SleepUntil(t.Context(), time.Time{}, nil), "the zero time has always come")
 	require.False(t, c.SleepUntil(ctx, c.Now(), nil), "a time that has come is no reason to go on either")
 	wake := make(chan struct{}, 1)
 	wake <- struct{}{}

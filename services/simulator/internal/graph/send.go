@@ -54,8 +54,10 @@ func (a *API) sendTo(w http.ResponseWriter, account world.Account, req request) 
 		return err
 	}
 	key := world.Key{Account: account.ID, Customer: to.ID}
-	if comment, ok := a.deps.World.FindComment(account.ID, to.CommentID); ok {
-		key = comment.Key
+	if to.CommentID != "" {
+		if comment, ok := a.deps.World.FindComment(account.ID, to.CommentID); ok {
+			key = comment.Key
+		}
 	}
 	faults := a.deps.Faults.Call(fault.Messages, key.Account, key.Customer)
 	a.wait(a.opts.Delay + faults.Delay)

@@ -214,12 +214,13 @@ func (s *Sender) deliver(j Job) {
 		}
 		status, err := s.post(s.opts.Secret, j.Body)
 		<-s.slots
+		ended := s.opts.Clock.Now() // before anybody is told, who may move the clock at once
 		out := Outcome{Status: status, Err: err, Began: began, Took: time.Since(began), Attempt: attempt, Accepted: status == http.StatusOK}
-		out.Final = out.Accepted || s.opts.Clock.Now().Sub(first) >= s.opts.GiveUp
+		out.Final = out.Accepted || ended.Sub(first) >= s.opts.GiveUp
 		if j.Told != nil {
 			j.Told(out)
 		}
-		if out.Final || !s.opts.Clock.SleepUntil(s.ctx, s.opts.Clock.Now().Add(s.pause(attempt)), nil) {
+		if out.Final || !s.opts.Clock.SleepUntil(s.ctx, ended.Add(s.pause(attempt)), nil) {
 			return
 		}
 	}

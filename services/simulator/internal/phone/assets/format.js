@@ -32,3 +32,8 @@ export function ahead(seconds) {
   if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
   return [days && `${days} d`, hours && `${hours} h`].filter(Boolean).join(" ");
 }
+
+const UNITS = { h: 3600e3, m: 60e3, s: 1e3, ms: 1, "µs": 1e-3, ns: 1e-6 };
+
+/** duration writes what Go writes as 1m2.345678s so that it can be read. */
+export const duration = (text) => milliseconds(Math.round([...text.matchAll(/([\d.]+)(h|ms|m|s|µs|ns)/g)].reduce((ms, [, n, unit]) => ms + n * UNITS[unit], 0)));

@@ -39,6 +39,11 @@ export class Phone {
           el("div.title", {}, el("b", { dir: "auto" }, account.name), el("small", {}, account.username)),
           icon("call", "tool"), icon("video", "tool")),
         this.thread, this.composer.node, el("div.home"))));
+    // Pictures that come later push the newest message down: who was at the end stays there.
+    this.atEnd = true;
+    this.thread.addEventListener("scroll", () => { this.atEnd = this.thread.scrollHeight - this.thread.scrollTop - this.thread.clientHeight < 120; }, { passive: true });
+    new ResizeObserver(() => { if (this.atEnd) this.thread.scrollTop = this.thread.scrollHeight; }).observe(this.thread);
+    this.thread.addEventListener("load", () => { if (this.atEnd) this.thread.scrollTop = this.thread.scrollHeight; }, true);
     this.thread.addEventListener("click", (event) => { if (!event.target.closest("button, a, .tools")) this.openTools(null); });
   }
 
