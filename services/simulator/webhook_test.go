@@ -138,9 +138,10 @@ func TestFailingReceiverIsUnsubscribed(t *testing.T) {
 	first := b.say(t, "7001", "one")
 	b.next(t)
 	b.next(t) // the immediate retry
-	state := func() (subscribed bool) {
+	state := func() bool {
 		_, out := b.call(t, http.MethodGet, "/control/accounts", "")
-		return dig(out, "accounts", 0, "subscription", "subscribed") == true
+		subscribed, _ := dig(out, "accounts", 0, "subscription", "subscribed").(bool)
+		return subscribed
 	}
 	record := func() []simulator.Message { return b.sim.Messages(simulator.Key{Account: account, Customer: "7001"}) }
 	require.Eventually(t, func() bool { return record()[0].Attempts == 2 }, 10*time.Second, time.Millisecond)

@@ -18,9 +18,11 @@ type Error struct {
 	Transient bool
 	UserTitle string
 	UserMsg   string
-	// Raw, if set, is answered instead of an error.
-	Raw string
+	// Garbage answers with a page instead of an error, as proxies do.
+	Garbage bool
 }
+
+const garbage = "<!DOCTYPE html><html><body><h1>Sorry, something went wrong.</h1></body></html>"
 
 func (e *Error) Error() string { return fmt.Sprintf("%d/%d: %s", e.Code, e.Subcode, e.Message) }
 
@@ -87,10 +89,10 @@ func (e *Error) write(w http.ResponseWriter) {
 	if kind == "" {
 		kind = "OAuthException"
 	}
-	if e.Raw != "" {
+	if e.Garbage {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(status)
-		_, _ = io.WriteString(w, e.Raw)
+		_, _ = io.WriteString(w, garbage)
 		return
 	}
 	trace := traceID()

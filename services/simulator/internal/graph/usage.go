@@ -128,7 +128,7 @@ func (a *API) disturb(w http.ResponseWriter, account, customer, endpoint string)
 func (a *API) fromFault(w http.ResponseWriter, account string, f *fault.Fault) *Error {
 	switch f.Kind {
 	case fault.KindGarbage:
-		return &Error{Status: max(f.Status, http.StatusBadGateway), Raw: "<!DOCTYPE html><html><body><h1>Sorry, something went wrong.</h1></body></html>"}
+		return &Error{Status: max(f.Status, http.StatusBadGateway), Garbage: true}
 	case fault.KindRateLimit:
 		usageHeaders(w.Header(), account, spent{account: f.Percent, app: f.Percent, regain: f.RegainMinutes})
 		if f.Code == 0 {

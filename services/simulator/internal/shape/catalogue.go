@@ -46,8 +46,8 @@ var catalogue = func() []Shape {
 	return out
 }()
 
-func message(group, kind, label string, make func(in Input) any, takes ...string) Shape {
-	return Shape{Kind: kind, Label: label, Group: group, Role: Message, Takes: takes, make: make}
+func message(group, kind, label string, write func(in Input) any, takes ...string) Shape {
+	return Shape{Kind: kind, Label: label, Group: group, Role: Message, Takes: takes, make: write}
 }
 
 func (s Shape) needing(names ...string) Shape {

@@ -15,8 +15,8 @@ func odd() []Shape {
 		s.Quiet = true
 		return s
 	}
-	event := func(kind, label, note string, make func(in Input) any) Shape {
-		return Shape{Kind: kind, Label: label, Group: group, Role: Event, note: note, make: make}
+	event := func(kind, label, note string, write func(in Input) any) Shape {
+		return Shape{Kind: kind, Label: label, Group: group, Role: Event, note: note, make: write}
 	}
 	noop := event("edit_noop", "Edit that is none", "An edit that changed nothing", func(in Input) any {
 		return loose(in, "message_edit", object{"mid": in.Target, "num_edit": 0})
@@ -27,7 +27,7 @@ func odd() []Shape {
 	noop.Field, bare.Field = "message_edit", "message_edit"
 	flat := message(group, "flat", "Field and value", func(in Input) any { return loose(in, "message", text(in)) }).needing("text")
 	flat.place = webhooks.Flat
-	test := event("dashboard_test", "Test of the dashboard", "The App Dashboard's test", func(in Input) any {
+	test := event("dashboard_test", "Test of the dashboard", "The App Dashboard's test", func(Input) any {
 		return object{"sender": party("12334"), "recipient": party("23245"), "timestamp": "1527459824", "message": object{"mid": "random_mid", "text": "random_text"}}
 	})
 	test.place = webhooks.Changes
@@ -59,8 +59,8 @@ func odd() []Shape {
 }
 
 func comments() []Shape {
-	comment := func(kind, label, field, note string, make func(in Input) any) Shape {
-		return Shape{Kind: kind, Label: label, Group: groupComments, Role: Event, Takes: []string{"text"}, Field: field, place: webhooks.Changes, note: note, make: make}
+	comment := func(kind, label, field, note string, write func(in Input) any) Shape {
+		return Shape{Kind: kind, Label: label, Group: groupComments, Role: Event, Takes: []string{"text"}, Field: field, place: webhooks.Changes, note: note, make: write}
 	}
 	written := func(in Input) object {
 		return object{

@@ -5,6 +5,7 @@ package shape
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/parley-dm/parley/services/simulator/internal/webhooks"
@@ -92,7 +93,7 @@ func (s Shape) Part(in Input) (webhooks.Part, error) {
 
 // Note is the line on the phone about an event.
 func (s Shape) Note(in Input) string {
-	if in.Text != "" {
+	if in.Text != "" && slices.Contains(s.Takes, "text") {
 		return s.note + ": “" + in.Text + "”"
 	}
 	return s.note
