@@ -52,8 +52,11 @@ type Options struct {
 // Server is a running server.
 type Server struct {
 	opts     Options
+	bin      binaries
+	user     *account
 	socket   string
 	data     string
+	log      string
 	port     int
 	password string
 	temp     []string
@@ -142,12 +145,20 @@ func (s *Server) start(ctx context.Context, bin binaries, user *account) error {
 	if err := s.configure(); err != nil {
 		return err
 	}
-	logFile := filepath.Join(dir, "postgres.log")
-	if s.process, err = launch(bin, user, launchSpec{data: s.data, logFile: logFile, remove: s.temp}); err != nil {
+	s.bin, s.user, s.log = bin, user, filepath.Join(dir, "postgres.log")
+	if err := os.Remove(s.log); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err // of a former start
+	}
+	return s.launch(ctx)
+}
+
+// launch runs the server on data that is configured.
+func (s *Server) launch(ctx context.Context) (err error) {
+	if s.process, err = launch(s.bin, s.user, launchSpec{data: s.data, logFile: s.log, remove: s.temp}); err != nil {
 		return err
 	}
 	if err := s.ready(ctx); err != nil {
-		return fmt.Errorf("%w%s", err, logTail(logFile))
+		return fmt.Errorf("%w%s", err, logTail(s.log))
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ type process struct {
 }
 
 func launch(bin binaries, user *account, spec launchSpec) (*process, error) {
-	log, err := os.OpenFile(spec.logFile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(spec.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the server's log: %w", err)
 	}

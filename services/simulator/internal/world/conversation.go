@@ -47,10 +47,12 @@ type Message struct {
 	Expect string    `json:"expect,omitempty"`
 	At     time.Time `json:"at"`
 	// SentAt is when its webhook was sent first; zero for replies.
-	SentAt   time.Time `json:"sent_at,omitzero"`
-	State    State     `json:"state,omitempty"`
-	Status   int       `json:"status,omitempty"` // the last answer's HTTP status, 0 when there was none
-	Attempts int       `json:"attempts,omitempty"`
+	SentAt time.Time `json:"sent_at,omitzero"`
+	// AcceptedAt is when its webhook was first answered with 200. What is sent after that comes after it.
+	AcceptedAt time.Time `json:"accepted_at,omitzero"`
+	State      State     `json:"state,omitempty"`
+	Status     int       `json:"status,omitempty"` // the last answer's HTTP status, 0 when there was none
+	Attempts   int       `json:"attempts,omitempty"`
 	// LatencyMS is, on a reply, the time since the customer's message that it answers; -1 when there is none.
 	LatencyMS int64 `json:"latency_ms"`
 	// ReplyTo is the mid that the message quotes.
@@ -253,6 +255,9 @@ func (w *World) Delivered(mid string, state State, status int, began time.Time) 
 	switch state {
 	case StateAccepted:
 		w.totals.Accepted++
+		if m.AcceptedAt.IsZero() {
+			m.AcceptedAt = w.opts.Now()
+		}
 	case StateRetrying, StateRefused:
 		w.totals.Refused++
 	default: // not posted
