@@ -5,70 +5,75 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/run"
 )
 
 func main() { os.Exit(execute(os.Args[1:])) }
 
-// execute runs a mode and returns the exit code: 0 for a good verdict.
+// execute makes a run and returns the exit code: 0 for a good verdict.
 func execute(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	good, err := run(ctx, args)
+	o, err := parse(args, os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return run.ExitOK
+	case err != nil:
+		_, _ = fmt.Fprintln(os.Stderr, "chaos:", err)
+		return run.ExitUsage
+	}
+	good, err := chaos(ctx, o, os.Stdout)
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "chaos:", err)
 	}
 	if err != nil || !good {
-		return 1
+		return run.ExitFailed
 	}
-	return 0
+	return run.ExitOK
 }
 
-func run(ctx context.Context, args []string) (bool, error) {
-	flags := flag.NewFlagSet("chaos bus", flag.ContinueOnError)
-	var o busOptions
-	flags.IntVar(&o.customers, "customers", 2000, "simulated customers")
-	flags.IntVar(&o.messages, "messages", 10, "messages of each")
-	flags.Float64Var(&o.rate, "rate", 500, "messages a second; 0 for as fast as they are taken")
-	flags.Uint64Var(&o.seed, "seed", 1, "decides the pauses of the schedule")
-	keep := flags.Bool("keep", false, "keep the folder with the logs")
-	if len(args) == 0 || args[0] != "bus" {
-		return false, errors.New("expected a mode: bus (see chaos bus -h)")
-	}
-	if err := flags.Parse(args[1:]); err != nil {
-		return false, err
-	}
-	root, err := repository()
+// chaos is one run.
+func chaos(ctx context.Context, o options, out io.Writer) (good bool, err error) {
+	w, err := newWorld(ctx, o, out)
+	defer func() { err = errors.Join(err, w.close(o.keep || err != nil || !good)) }()
 	if err != nil {
 		return false, err
 	}
-	w, err := newWorld(ctx, root, os.Stdout)
+	names := []string{targetPostgres}
+	for _, m := range w.members {
+		names = append(names, m.Name)
+	}
+	steps := plan(o, names)
+	w.say("everything is ready: %d processes and PostgreSQL; seed %d, %d troubles in %s, %d messages of %d customers, %.0f a second",
+		len(w.members), o.seed, len(steps), o.duration, o.customers*o.messages, o.customers, o.rate)
+	w.begun()
+
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	go w.progress(watching)
+	tormented := make(chan error, 1)
+	go func() { tormented <- w.torment(watching, steps) }()
+	written, err := w.load(ctx)
 	if err != nil {
+		stop()
+	}
+	if err := errors.Join(err, <-tormented); err != nil {
 		return false, err
 	}
-	good, err := runBus(ctx, w, o)
-	w.close(*keep || err != nil || !good)
-	return good, err
-}
-
-// repository is the folder with go.work.
-func repository() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
+	if err := w.heal(ctx); err != nil {
+		return false, err
 	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("run it inside the repository: no go.work found")
-		}
+	healed := time.Now()
+	if err := w.settle(ctx, written); err != nil {
+		return false, err
 	}
+	stop()
+	w.say("settled %s after everything was well", time.Since(healed).Round(100*time.Millisecond))
+	return w.verdict(ctx)
 }
-
-func cutAddr(addr string) (host, port string, err error) { return net.SplitHostPort(addr) }

@@ -5,200 +5,247 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/parley-dm/parley/pkg/config"
-	"github.com/parley-dm/parley/pkg/postgres"
 	"github.com/parley-dm/parley/pkg/postgres/pglocal"
-	"github.com/parley-dm/parley/services/simulator"
+	"github.com/parley-dm/parley/pkg/run/child"
 )
 
 const (
-	account   = "17841400000000001"
-	appSecret = "chaos-secret"
-	token     = "chaos-token"
+	appSecret    = "chaos-secret"
+	readyTimeout = time.Minute
+	// stopTimeout is more than SHUTDOWN_TIMEOUT: a process that needs it hangs.
+	stopTimeout = 35 * time.Second
 )
 
 // world is everything that a run starts.
 type world struct {
-	dir       string
-	natsURL   string
-	postgres  *pglocal.Server
-	simulator *simulator.Simulator
-	processes []*process
-	closers   []func()
-	out       io.Writer
-	begin     time.Time
+	o   options
+	dir string
+	out io.Writer
+	// begin is when the run did, began when the load did, which the schedule counts from.
+	begin, began time.Time
+
+	natsURL  string
+	postgres *pglocal.Server
+	meta     *meta
+	members  []*member
+	closers  []func()
+
+	mu      sync.Mutex
+	lines   []string
+	notes   []string // what happened that should not have, without harm to a message
+	crashes []string // what must never happen
 }
 
-// targets are the binaries that are built, as "module package".
-var targets = map[string]string{
-	"nats-server": "chaos github.com/nats-io/nats-server/v2",
-	"ingress":     "services/ingress ./cmd/ingress",
-	"responder":   "services/responder ./cmd/responder",
-	"sender":      "services/sender ./cmd/sender",
-	"archiver":    "services/archiver ./cmd/archiver",
+// programs are the packages that are built.
+var programs = []string{
+	"github.com/nats-io/nats-server/v2", "./services/ingress/cmd/ingress", "./services/responder/cmd/responder",
+	"./services/sender/cmd/sender", "./services/archiver/cmd/archiver", "./services/simulator/cmd/simulator",
 }
 
-// newWorld builds the binaries and starts PostgreSQL, NATS and the simulator; the services come after it.
-func newWorld(ctx context.Context, root string, out io.Writer) (_ *world, err error) {
-	dir, err := os.MkdirTemp("", "parley-chaos-")
-	if err != nil {
-		return nil, fmt.Errorf("make the run's folder: %w", err)
-	}
-	w := &world{dir: dir, out: out, begin: time.Now()}
-	defer func() {
+// newWorld builds the programs and starts everything. The caller closes it, also after an error.
+func newWorld(ctx context.Context, o options, out io.Writer) (*world, error) {
+	w := &world{o: o, out: out, begin: time.Now(), dir: o.dir}
+	if w.dir == "" {
+		dir, err := os.MkdirTemp("", "parley-chaos-")
 		if err != nil {
-			w.close(false)
+			return w, fmt.Errorf("make the run's folder: %w", err)
 		}
-	}()
-	w.say("building")
-	if err := build(ctx, root, dir, targets); err != nil {
-		return nil, err
+		w.dir = dir
 	}
-	w.postgres, err = pglocal.Start(ctx, pglocal.Options{Unsafe: true})
+	repository, err := child.Repository(".")
 	if err != nil {
-		return nil, err
+		return w, err
 	}
-	w.closers = append(w.closers, func() { _ = w.postgres.Stop() })
-	if _, _, err := postgres.Migrate(ctx, config.Database{URL: config.Secret(w.postgres.URL())}); err != nil {
-		return nil, err
+	for _, sub := range []string{"bin", "log", "data"} {
+		if err := os.MkdirAll(filepath.Join(w.dir, sub), 0o755); err != nil { //nolint:gosec // logs of played messages are no secret
+			return w, err
+		}
+	}
+	w.say("building")
+	if err := child.Build(ctx, repository, filepath.Join(w.dir, "bin"), programs...); err != nil {
+		return w, err
+	}
+	if err := w.startDatabase(ctx); err != nil {
+		return w, err
 	}
 	if err := w.startNATS(ctx); err != nil {
-		return nil, err
+		return w, err
+	}
+	if err := w.startServices(ctx); err != nil {
+		return w, err
 	}
 	return w, nil
 }
 
-// startNATS starts a nats-server on a port that it keeps when it is restarted.
-func (w *world) startNATS(ctx context.Context) error {
+// startServices starts the simulator and two of each service, and waits until all can do their work.
+func (w *world) startServices(ctx context.Context) error {
+	b, err := newBalancer()
+	if err != nil {
+		return err
+	}
+	w.closers = append(w.closers, b.close)
+	graph, err := w.startSimulator(ctx, b.url()+"/webhooks/instagram")
+	if err != nil {
+		return err
+	}
+	common, err := w.settings(graph)
+	if err != nil {
+		return err
+	}
+	for _, service := range services {
+		for n := 1; n <= 2; n++ {
+			name := fmt.Sprintf("%s-%d", service, n)
+			env := common
+			if service == "ingress" {
+				addr, err := freeAddr(ctx)
+				if err != nil {
+					return err
+				}
+				b.add(addr)
+				env = append(env[:len(env):len(env)], "HOST="+hostOf(addr), "PORT="+portOf(addr), "SPOOL_DIR="+filepath.Join(w.dir, "data", name+"-spool"))
+			}
+			if err := w.start(ctx, name, service, env); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range w.members {
+		if err := m.ready(ctx); err != nil {
+			return err
+		}
+		m.supervise(w)
+	}
+	return nil
+}
+
+// settings are what the services share. Everything that is not needed to find each other is at its default: it is the
+// defaults that keep the promise.
+func (w *world) settings(graph string) ([]string, error) {
+	accounts := filepath.Join(w.dir, "data", "accounts.yml")
+	text := "accounts:\n"
+	for n := range w.o.accounts {
+		text += fmt.Sprintf("  - {id: %q, token: %q}\n", account(n), token(n))
+	}
+	if err := os.WriteFile(accounts, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	env := append(child.Environ(), "NATS_URL="+w.natsURL, "DATABASE_URL="+w.postgres.URL(), "GRAPH_API_URL="+graph, "ACCOUNTS_FILE="+accounts,
+		"FACEBOOK_APP_SECRET="+appSecret, "FACEBOOK_VERIFY_TOKEN=verify", "LOG_FORMAT=json",
+		// One customer writes more here than any person does.
+		"MAX_REPLIES_PER_MINUTE=0")
+	if w.o.nodes > 1 {
+		env = append(env, fmt.Sprintf("NATS_REPLICAS=%d", w.o.nodes))
+	}
+	return env, nil
+}
+
+// startSimulator starts the played Meta, which is the judge's witness and therefore comes to no harm.
+func (w *world) startSimulator(ctx context.Context, webhooks string) (graph string, err error) {
 	addr, err := freeAddr(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
-	w.natsURL = "nats://" + addr
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return err
+	more := ""
+	for n := 1; n < w.o.accounts; n++ {
+		more += fmt.Sprintf("%s:%s,", account(n), token(n))
 	}
-	nats := w.add("nats-server", "nats-server", "", "-a", "127.0.0.1", "-p", port, "-js", "-sd", filepath.Join(w.dir, "jetstream"))
-	if err := nats.start(); err != nil {
-		return err
+	env := append(child.Environ(), "SIMULATOR_ADDR="+addr, "WEBHOOK_URL="+webhooks, "FACEBOOK_APP_SECRET="+appSecret, "INSTAGRAM_PAGE_ID="+account(0),
+		"INSTAGRAM_PAGE_ACCESS_TOKEN="+token(0), "SIMULATOR_ACCOUNTS="+more, "WEBHOOK_RETRY_MAX=2s", "WEBHOOK_CONCURRENCY=256",
+		fmt.Sprintf("FAULT_SEED=%d", w.o.seed), "LOG_FORMAT=json")
+	if err := w.start(ctx, "simulator", "simulator", env); err != nil {
+		return "", err
 	}
-	return w.reachable(ctx, addr)
+	w.meta = newMeta("http://" + addr)
+	return w.meta.url, nil
 }
 
-func (w *world) reachable(ctx context.Context, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	for {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("nothing listens on %s: %w", addr, err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// add prepares a process; admin is its ADMIN_ADDR.
-func (w *world) add(name, binary, admin string, args ...string) *process {
-	p := &process{name: name, binary: filepath.Join(w.dir, binary), log: filepath.Join(w.dir, name+".log"), args: args, admin: admin}
-	w.processes = append(w.processes, p)
-	return p
-}
-
-// service starts one replica of a service.
-func (w *world) service(ctx context.Context, binary, name string, env ...string) (*process, error) {
+// start starts a program that has an admin address.
+func (w *world) start(ctx context.Context, name, program string, env []string) error {
 	admin, err := freeAddr(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := w.add(name, binary, admin)
-	p.env = append([]string{
-		"NATS_URL=" + w.natsURL, "DATABASE_URL=" + w.postgres.URL(), "ADMIN_ADDR=" + admin, "FACEBOOK_APP_SECRET=" + appSecret,
-		"FACEBOOK_VERIFY_TOKEN=verify", "INSTAGRAM_PAGE_ID=" + account, "INSTAGRAM_PAGE_ACCESS_TOKEN=" + token, "LOG_FORMAT=json",
-	}, env...)
-	if err := p.start(); err != nil {
-		return nil, err
-	}
-	return p, nil
+	m := w.add(child.Spec{Name: name, Path: program, Env: append(env[:len(env):len(env)], "ADMIN_ADDR="+admin), Admin: admin})
+	return m.Start()
 }
 
-// startSimulator plays Meta in this process, towards an ingress.
-func (w *world) startSimulator(ctx context.Context, webhookURL string) (graphURL string, err error) {
-	addr, err := freeAddr(ctx)
-	if err != nil {
-		return "", err
-	}
-	cfg, err := config.Load[simulator.Config]([]string{
-		"SIMULATOR_ADDR=" + addr, "WEBHOOK_URL=" + webhookURL, "FACEBOOK_APP_SECRET=" + appSecret, "INSTAGRAM_PAGE_ID=" + account,
-		"INSTAGRAM_PAGE_ACCESS_TOKEN=" + token, "GRAPH_RATE=0", "WEBHOOK_RETRY_MAX=1s",
-	})
-	if err != nil {
-		return "", err
-	}
-	w.simulator, err = simulator.New(cfg)
-	if err != nil {
-		return "", err
-	}
-	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ready, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := w.simulator.Serve(serving, ready); err != nil {
-			w.say("simulator: %v", err)
+// add makes a member of the installation; Path is a program's name.
+func (w *world) add(s child.Spec) *member {
+	s.Path = filepath.Join(w.dir, "bin", s.Path)
+	s.Log = filepath.Join(w.dir, "log", s.Name+".log")
+	m := &member{Child: child.New(s)}
+	w.members = append(w.members, m)
+	return m
+}
+
+func (w *world) named(name string) *member {
+	for _, m := range w.members {
+		if m.Name == name {
+			return m
 		}
-	}()
-	w.closers = append(w.closers, func() { cancel(); <-done })
-	select {
-	case <-ready:
-		return "http://" + addr, nil
-	case <-done:
-		return "", errors.New("the simulator did not start")
 	}
+	return nil
 }
 
+// say prints a line with the time since the load began, and keeps it: it is part of the schedule as it happened.
 func (w *world) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(w.out, "%7.1fs  %s\n", time.Since(w.begin).Seconds(), fmt.Sprintf(format, args...))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	line := fmt.Sprintf("%7.1fs  %s", time.Since(w.begin).Seconds(), fmt.Sprintf(format, args...))
+	w.lines = append(w.lines, line)
+	_, _ = fmt.Fprintln(w.out, line)
 }
 
-// rows counts what the archive has.
-func (w *world) rows(ctx context.Context) (inbound, sent int, err error) {
-	conn, err := pgx.Connect(ctx, w.postgres.URL())
-	if err != nil {
-		return 0, 0, fmt.Errorf("count rows: %w", err)
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	const query = `SELECT count(*) FILTER (WHERE direction = 'inbound'), count(*) FILTER (WHERE direction = 'outbound' AND status IN ('sent','delivered','read')) FROM messages`
-	if err := conn.QueryRow(ctx, query).Scan(&inbound, &sent); err != nil {
-		return 0, 0, fmt.Errorf("count rows: %w", err)
-	}
-	return inbound, sent, nil
+// begun makes now the time that the schedule counts from.
+func (w *world) begun() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.began = time.Now()
+	w.begin = w.began
 }
 
-// close ends everything, services first, and removes the folder unless its logs are wanted.
-func (w *world) close(keep bool) {
-	for i := len(w.processes) - 1; i >= 0; i-- {
-		if p := w.processes[i]; p.cmd != nil && p.running() {
-			_ = p.cmd.Process.Signal(sigcont)
-			_, _ = p.terminate(15 * time.Second)
+// note keeps what should not have happened; crash what must not.
+func (w *world) note(format string, args ...any) {
+	w.say(format, args...)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.notes = append(w.notes, fmt.Sprintf(format, args...))
+}
+
+func (w *world) crash(format string, args ...any) {
+	w.say(format, args...)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.crashes = append(w.crashes, fmt.Sprintf(format, args...))
+}
+
+// close ends everything, the services first, and removes the folder unless it is wanted.
+func (w *world) close(keep bool) error {
+	var errs []error
+	for _, m := range w.members {
+		m.dismiss()
+	}
+	for i := len(w.members) - 1; i >= 0; i-- {
+		if m := w.members[i]; m.Running() {
+			_ = m.Signal(goOn)
+			if _, err := m.Terminate(stopTimeout); err != nil && !isNATS(m.Name) {
+				errs = append(errs, err)
+			}
 		}
 	}
 	for i := len(w.closers) - 1; i >= 0; i-- {
 		w.closers[i]()
 	}
-	if keep {
-		w.say("logs are in %s", w.dir)
-		return
+	switch {
+	case w.o.dir != "" || keep:
+		w.say("logs and data are in %s", w.dir)
+	case w.dir != "":
+		errs = append(errs, os.RemoveAll(w.dir))
 	}
-	_ = os.RemoveAll(w.dir)
+	return errors.Join(errs...)
 }
