@@ -58,7 +58,7 @@ func (v *Deliverer) look(ctx context.Context, m *message, d *ledger.DoubtError) 
 	lookCtx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	return v.d.Reconciler.Look(lookCtx, reconcile.Question{
-		Conversation: m.intent.Conversation, Part: m.part, Since: d.Since, Taken: m.before,
+		Conversation: m.intent.Conversation, Part: m.part, Since: d.Since, Answers: m.intent.EventID, Taken: m.before,
 		Ask: m.account.Token != "" && v.o.Now().Sub(d.Seen) >= echoTime, Credentials: v.credentials(m.account),
 		Stop: bus.Draining(ctx),
 	})

@@ -68,8 +68,10 @@ func New(s Streams, g Graph) *Reconciler {
 type Question struct {
 	Conversation dm.Conversation
 	Part         dm.Part
-	// Since is when it was claimed, by the clock of the bus.
-	Since time.Time
+	// Since is when it was claimed, by the clock of the bus. Answers is the id of the event that it answers, which was said
+	// before that by every clock; empty when it answers none.
+	Since   time.Time
+	Answers string
 	// Taken are mids that are known to be those of other messages, beyond what the deliveries say.
 	Taken []string
 	// Ask says that the conversations endpoint may be asked, with Credentials.
@@ -170,7 +172,7 @@ func (r *Reconciler) conversation(ctx context.Context, q Question) (Answer, erro
 		return Answer{}, err
 	}
 	defer done()
-	candidates, complete, err := r.list(ctx, q)
+	lists, err := r.list(ctx, q)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -183,8 +185,19 @@ func (r *Reconciler) conversation(ctx context.Context, q Question) (Answer, erro
 	if err != nil {
 		return Answer{}, err
 	}
+	answered := ""
 	for _, e := range heard {
 		taken[e.MID] = true
+		if e.ID == q.Answers && e.ID != "" {
+			answered = e.MID
+		}
+	}
+	var candidates []graph.MessageRef
+	complete := len(lists) > 0 // the customer wrote, so that there is something to list
+	for _, refs := range lists {
+		since, whole := after(refs, q.Since.Add(-skew), answered)
+		candidates = append(candidates, since...)
+		complete = complete && whole
 	}
 	candidates = slices.DeleteFunc(candidates, func(ref graph.MessageRef) bool { return taken[ref.ID] })
 	slices.SortStableFunc(candidates, func(a, b graph.MessageRef) int { return a.Created.Compare(b.Created) })
@@ -224,35 +237,45 @@ func (r *Reconciler) among(ctx context.Context, q Question, candidates []graph.M
 	}
 }
 
-// list is what was said since the claim, and whether that is all of it.
-func (r *Reconciler) list(ctx context.Context, q Question) (since []graph.MessageRef, complete bool, err error) {
+// list is what was said lately, each conversation's the newest first.
+func (r *Reconciler) list(ctx context.Context, q Question) ([][]graph.MessageRef, error) {
 	if err := r.turn(ctx, q); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	ids, err := r.graph.Conversations(ctx, q.Credentials, q.Conversation.Customer)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	complete = len(ids) > 0 // the customer wrote, so that there is something to list
+	lists := make([][]graph.MessageRef, 0, len(ids))
 	for _, id := range ids {
 		if err := r.turn(ctx, q); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		refs, err := r.graph.Messages(ctx, q.Credentials, id)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
-		whole := len(refs) > 0 && len(refs) < maxDetails
-		for _, ref := range refs {
-			if ref.Created.Before(q.Since.Add(-skew)) {
-				whole = true
-				continue
-			}
-			since = append(since, ref)
-		}
-		complete = complete && whole
+		lists = append(lists, refs)
 	}
-	return since, complete, nil
+	return lists, nil
+}
+
+// after is what a list has since a time, and whether that is all that was said since. It is when the list is short, when it
+// reaches back to before the time, or when it reaches back beyond the message that is answered: a reply is no older than what
+// it replies to.
+func after(refs []graph.MessageRef, at time.Time, answered string) (since []graph.MessageRef, whole bool) {
+	whole = len(refs) > 0 && len(refs) < maxDetails
+	for _, ref := range refs {
+		if ref.Created.Before(at) {
+			whole = true
+			continue
+		}
+		since = append(since, ref)
+		if ref.ID == answered {
+			whole = whole || slices.ContainsFunc(refs, func(older graph.MessageRef) bool { return older.Created.Before(ref.Created) })
+		}
+	}
+	return since, whole
 }
 
 // errBusy: too many questions of the account are waiting.

@@ -175,6 +175,26 @@ func TestTheConversation(t *testing.T) {
 	}
 }
 
+// A customer who wrote more than one page within the minute that clocks may be apart: what is answered was said before the reply,
+// by every clock.
+func TestAListThatReachesBeyondWhatIsAnsweredIsWhole(t *testing.T) {
+	t.Parallel()
+	p := &past{threads: [][]graph.Message{nil}}
+	for n := range 30 {
+		mid := fmt.Sprint("m", n)
+		p.threads[0] = append(p.threads[0], theirs(mid, time.Duration(10-n)*time.Second))
+		p.heard = append(p.heard, dm.Event{ID: "ev_" + mid, Kind: dm.KindMessage, Conversation: conversation, MID: mid})
+	}
+	for answers, want := range map[string]reconcile.Fate{
+		"ev_m15": reconcile.Absent, "ev_m29": reconcile.Undecided /* the list may have been cut off beside it */, "ev_other": reconcile.Undecided, "": reconcile.Undecided,
+	} {
+		a, err := reconcile.New(p, p).Look(t.Context(), reconcile.Question{Conversation: conversation, Part: hello, Since: claimed, Answers: answers, Ask: true})
+		require.NoError(t, err)
+		require.Equal(t, want, a.Fate, "%q: %s", answers, a.How)
+	}
+	require.Empty(t, p.asked)
+}
+
 // A customer who writes much makes no questions: what is known to be theirs, or another message's, is not asked about.
 func TestOnlyWhatMayBeOursIsAskedAbout(t *testing.T) {
 	t.Parallel()
