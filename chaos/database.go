@@ -67,3 +67,14 @@ func (w *world) rows(ctx context.Context) (out []row, err error) {
 	}
 	return out, nil
 }
+
+// settled counts the replies that have an outcome, whichever.
+func (w *world) settled(ctx context.Context) (n int, err error) {
+	err = w.withDatabase(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `SELECT count(*) FROM messages WHERE direction = 'outbound' AND metadata ? 'delivery' AND status <> 'queued'`).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count what is settled: %w", err)
+	}
+	return n, nil
+}

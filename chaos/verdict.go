@@ -30,14 +30,18 @@ func (w *world) settle(ctx context.Context, written int) error {
 		if now != seen {
 			seen, last = now, time.Now()
 		}
-		enough := patience
-		if seen.Accepted >= written && seen.Replies >= written && seen.Waiting == 0 {
-			enough = linger
-		}
-		if time.Since(last) >= enough {
+		answered := seen.Accepted >= written && seen.Replies >= written && seen.Waiting == 0
+		switch quiet := time.Since(last); {
+		case answered && quiet >= linger, quiet >= patience:
 			return nil
+		case !answered && quiet >= 3*linger:
+			// Perhaps what is missing has been given up, and there is nothing to wait for.
+			settled, err := w.settled(ctx)
+			if err != nil || settled >= written {
+				return err
+			}
 		}
-		if !wait(ctx, 100*time.Millisecond) {
+		if !wait(ctx, 200*time.Millisecond) {
 			return ctx.Err()
 		}
 	}

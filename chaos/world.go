@@ -35,6 +35,8 @@ type world struct {
 	members  []*member
 	closers  []func()
 
+	places sync.Map // of what is in trouble now
+
 	mu      sync.Mutex
 	lines   []string
 	notes   []string // what happened that should not have, without harm to a message
@@ -60,6 +62,9 @@ func newWorld(ctx context.Context, o options, out io.Writer) (*world, error) {
 	repository, err := child.Repository(".")
 	if err != nil {
 		return w, err
+	}
+	if found, _ := filepath.Glob(filepath.Join(w.dir, "*")); len(found) > 0 {
+		return w, fmt.Errorf("-dir: %s is not empty: what a former run left would be judged with this one", w.dir)
 	}
 	for _, sub := range []string{"bin", "log", "data"} {
 		if err := os.MkdirAll(filepath.Join(w.dir, sub), 0o755); err != nil { //nolint:gosec // logs of played messages are no secret
