@@ -10,8 +10,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/parley-dm/parley/pkg/bus/bustest"
 	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/topology"
 )
 
 func TestReadinessNamesTheBusWhileAStageIsStillLookingForIt(t *testing.T) {
@@ -47,4 +51,23 @@ func TestReadinessNamesTheBusWhileAStageIsStillLookingForIt(t *testing.T) {
 	require.Contains(t, body, `{"name":"nats","ok":false,"error":"NATS: not reached yet; see NATS_URL"}`)
 	cancel()
 	require.ErrorContains(t, <-opened, "connect to NATS")
+}
+
+// A stage that cannot subscribe says so and ends, so that its supervisor starts it again: it does not stay there doing nothing.
+func TestAStageThatCannotSubscribeEnds(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	stage := newProcess(t, server).open("archiver")
+	require.NoError(t, stage.HandleDeliveries("deliveries", pipeline.Consume{Shared: true}, func(context.Context, envelope.Envelope[dm.Delivery]) ([]pipeline.Outgoing, error) {
+		return nil, nil
+	}))
+	require.NoError(t, server.Connect().JetStream().DeleteStream(t.Context(), topology.Deliveries.Name))
+	ended := make(chan error, 1)
+	go func() { ended <- stage.Run(t.Context()) }()
+	select {
+	case err := <-ended:
+		require.ErrorContains(t, err, "subscribe")
+	case <-time.After(20 * time.Second):
+		t.Fatal("it still runs")
+	}
 }

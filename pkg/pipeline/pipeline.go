@@ -149,8 +149,11 @@ func (p *Pipeline) drainTimeout() time.Duration {
 // Run hands messages to the handlers until ctx ends, then lets running ones finish and confirms their acknowledgements.
 func (p *Pipeline) Run(ctx context.Context) error {
 	var trimming sync.WaitGroup
-	trimming.Go(func() { p.trim(ctx) })
 	defer trimming.Wait()
+	// What Run starts ends with it, also when it fails while ctx goes on.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	trimming.Go(func() { p.trim(ctx) })
 	if p.handlers == 0 {
 		p.Started()
 		<-ctx.Done()
