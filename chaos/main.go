@@ -67,7 +67,7 @@ func chaos(ctx context.Context, o options, out io.Writer) (good bool, err error)
 		return false, err
 	}
 	if err := w.heal(ctx); err != nil {
-		return false, err
+		w.crash("after everything was started again: %v", err)
 	}
 	healed := time.Now()
 	if err := w.settle(ctx, written); err != nil {

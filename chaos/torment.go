@@ -122,17 +122,14 @@ func (w *world) misbehave(ctx context.Context, s step) error {
 	return errors.Join(err, w.meta.behave(context.WithoutCancel(ctx), ids))
 }
 
-// heal waits until everything runs and is ready.
+// heal waits until everything runs and is ready. What ends by itself meanwhile is started again by its supervisor.
 func (w *world) heal(ctx context.Context) error {
+	deadline := time.Now().Add(readyTimeout)
 	for _, m := range w.members {
-		deadline := time.Now().Add(readyTimeout)
-		for !m.Running() { // its supervisor is about to start it
-			if time.Now().After(deadline) || !wait(ctx, 100*time.Millisecond) {
-				return fmt.Errorf("%s does not run", m.Name)
+		for err := m.ready(ctx); err != nil; err = m.ready(ctx) {
+			if time.Now().After(deadline) || !wait(ctx, again) {
+				return fmt.Errorf("%s: %w", m.Name, err)
 			}
-		}
-		if err := m.ready(ctx); err != nil {
-			return err
 		}
 	}
 	w.say("everything runs and is ready again")

@@ -6,9 +6,11 @@
 package child
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -135,11 +137,12 @@ func ask(ctx context.Context, transport http.RoundTripper, url string) error {
 	if err != nil {
 		return err
 	}
-	if err := resp.Body.Close(); err != nil {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, resp.Status)
+		return fmt.Errorf("%s answers %s: %s", url, resp.Status, bytes.TrimSpace(body))
 	}
 	return nil
 }
