@@ -61,13 +61,20 @@ func plan(o options, names []string) []step {
 		s.at, s.lasts = at, lasts(dice, s)
 		s.account = dice.IntN(o.accounts)
 		free[place(s)] = at + s.lasts + recovery
+		if isNATS(s.who) && o.nodes > 1 {
+			free[place(s)] += catchUp
+		}
 		out = append(out, s)
 	}
 	return out
 }
 
-// recovery is what a process has, after a trouble, to be what it was.
-const recovery = 3 * time.Second
+// recovery is what a process has, after a trouble, to be what it was; catchUp what a server of a cluster has beyond that to
+// learn what it missed. Another one that went before would leave the cluster without a majority that knows everything.
+const (
+	recovery = 3 * time.Second
+	catchUp  = 7 * time.Second
+)
 
 // place is what has one trouble at a time.
 func place(s step) string {

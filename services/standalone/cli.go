@@ -29,6 +29,7 @@ type Invocation struct {
 type commands struct {
 	Demo     demoCommand     `cmd:"" help:"Everything on this machine, with a private PostgreSQL and a played Instagram. Needs no configuration."`
 	Serve    serveCommand    `cmd:"" help:"Everything that a server in production needs, in one process."`
+	Doctor   doctorCommand   `cmd:"" help:"Examine the installation: settings, dependencies, streams, schema, tokens, webhooks, clocks, disk; exit 1 on a problem."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema at DATABASE_URL up to date."`
 	Dead     deadCommand     `cmd:"" help:"Look at the messages that a stage gave up on; replay or drop them."`
 	Replay   replayCommand   `cmd:"" help:"Read a stretch of the streams once more into one stage."`
@@ -209,7 +210,7 @@ func help(o kong.HelpOptions, c *kong.Context) error {
 	switch selected.Name {
 	case "demo":
 		vars = demoVariables()
-	case "serve":
+	case "serve", "doctor":
 		vars = serveVariables()
 	case "migrate":
 		vars = config.Variables[config.Database]()

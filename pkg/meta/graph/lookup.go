@@ -91,30 +91,36 @@ func (c *Client) Message(ctx context.Context, cred Credentials, mid string) (Mes
 // get makes one look-up. Its errors are of the same type as those of sending; an unknown outcome of a look-up is only one
 // that has to be asked again.
 func (c *Client) get(ctx context.Context, cred Credentials, path string, query url.Values, out any) error {
+	_, err := c.look(ctx, cred, path, query, out)
+	return err
+}
+
+// look is get with the answer's header, also that of a refusal.
+func (c *Client) look(ctx context.Context, cred Credentials, path string, query url.Values, out any) (http.Header, error) {
 	t, err := c.target(cred, path, query)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	got, err := c.call(ctx, t, http.MethodGet, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var failure struct {
 		Error *errorBody `json:"error"`
 	}
 	if got.status < 200 || got.status > 299 {
 		_ = json.Unmarshal(got.body, &failure) // without a body that can be read the status decides
-		return newError(got, failure.Error)
+		return got.header, newError(got, failure.Error)
 	}
 	if err := json.Unmarshal(got.body, &failure); err == nil && failure.Error != nil {
-		return newError(got, failure.Error)
+		return got.header, newError(got, failure.Error)
 	}
 	if err := json.Unmarshal(got.body, out); err != nil {
 		e := newError(got, nil)
 		e.Message = "the answer is not what the API documents"
-		return e
+		return got.header, e
 	}
-	return nil
+	return got.header, nil
 }
 
 // metaTime is a time as look-ups give it: "2026-07-12T19:11:07+0000".
