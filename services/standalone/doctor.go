@@ -42,8 +42,8 @@ func patient(environ []string) doctor.Patient {
 	p := doctor.Patient{}
 	errors.As(withUnread(unread, err), &p.Config)
 
-	if common, err := config.Load[ownSettings](env); err == nil {
-		p.AdminAddr = common.AdminAddr
+	if config.Addr("ADMIN_ADDR", cfg.AdminAddr) == nil {
+		p.AdminAddr = cfg.AdminAddr
 	}
 	spool := env.with([]setting{spoolDefault(env)}).get("SPOOL_DIR")
 	p.Disk = &doctor.Disk{Folders: []doctor.Folder{{Variable: "SPOOL_DIR", Path: spool}}}
@@ -75,10 +75,7 @@ func patient(environ []string) doctor.Patient {
 }
 
 // What is read by itself, so that a mistake elsewhere does not keep it from being examined.
-type (
-	ownSettings      struct{ config.Common }
-	databaseSettings struct{ config.Database }
-)
+type databaseSettings struct{ config.Database }
 
 // firstSecret is the one of a list that makes proofs and an app's own token.
 func firstSecret(list config.Secret) config.Secret {

@@ -53,10 +53,12 @@ func (p Patient) process(ctx context.Context, r *report) {
 func paused(r *report, metrics string) {
 	lines := bufio.NewScanner(strings.NewReader(metrics))
 	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		if name != "parley_send_paused" {
+		// A name, labels in a process of several services, and a value.
+		line, ok := strings.CutPrefix(lines.Text(), "parley_send_paused")
+		if !ok || !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "{") {
 			continue
 		}
+		value := line[strings.LastIndexByte(line, ' ')+1:]
 		if n, err := strconv.ParseFloat(value, 64); err == nil && n > 0 {
 			r.warn("paused accounts", "its log says why (account.paused); a new token or the end of a limit lets the queue go on by itself", "%.0f are paused now, and their replies wait", n)
 		} else if err == nil {
