@@ -17,7 +17,7 @@ type own struct {
 	DataDir          string        `env:"DATA_DIR" envDefault:"./data" help:"everything that the embedded parts keep: JetStream's files, the spool"`
 	NATSURL          config.Secret `env:"NATS_URL" help:"the NATS servers to use, separated by commas; without it a server is embedded"`
 	NATSListen       string        `env:"NATS_LISTEN" help:"host:port where the embedded NATS server listens for other clients; without it, it does not. It asks nobody for a password"`
-	NATSSyncInterval string        `env:"NATS_SYNC_INTERVAL" envDefault:"1s" help:"how often the embedded NATS server flushes to the disk: what a power cut may lose (a crash of the process loses nothing); always flushes before each acknowledgement and takes three quarters of the speed"`
+	NATSSyncInterval string        `env:"NATS_SYNC_INTERVAL" envDefault:"1s" help:"how often the embedded NATS server flushes to the disk: what a power cut may lose (a crash of the process loses nothing); always flushes before each acknowledgement, one message after another, and bounds the rate by the disk (README, Durability)"`
 }
 
 func (o own) Validate() error {
