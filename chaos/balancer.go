@@ -20,8 +20,8 @@ type balancer struct {
 	turn   atomic.Uint64
 }
 
-func newBalancer() (*balancer, error) {
-	listen, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func newBalancer(ctx context.Context) (*balancer, error) {
+	listen, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}

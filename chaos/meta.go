@@ -93,12 +93,12 @@ func (m *meta) call(ctx context.Context, method, path string, body, into any) er
 		}
 		sent = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, m.url+path, sent)
+	req, err := http.NewRequestWithContext(ctx, method, m.url+path, sent) //nolint:gosec // our own simulator's
 	if err != nil {
 		return fmt.Errorf("ask the simulator: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := m.client.Do(req)
+	resp, err := m.client.Do(req) //nolint:gosec // our own simulator
 	if err != nil {
 		return fmt.Errorf("ask the simulator: %w", err)
 	}

@@ -89,7 +89,7 @@ func newWorld(ctx context.Context, o options, out io.Writer) (*world, error) {
 
 // startServices starts the simulator and two of each service, and waits until all can do their work.
 func (w *world) startServices(ctx context.Context) error {
-	b, err := newBalancer()
+	b, err := newBalancer(ctx)
 	if err != nil {
 		return err
 	}

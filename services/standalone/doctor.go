@@ -21,7 +21,7 @@ var errProblems = errors.New("there are problems: see above")
 
 // Run examines the installation that the environment describes.
 func (c *doctorCommand) Run(ctx context.Context, inv Invocation) error {
-	findings := doctor.Examine(ctx, patient(inv.Environ))
+	findings := doctor.Examine(ctx, patient(inv.Environ)) //nolint:contextcheck // reads the environment, and no network
 	write := doctor.Write
 	if c.JSON {
 		write = doctor.WriteJSON

@@ -101,7 +101,7 @@ func Examine(ctx context.Context, p Patient) []Finding {
 	r := &report{}
 	r.configuration(p.Config)
 	for _, check := range []func(context.Context, *report){
-		func(ctx context.Context, r *report) { disk(r, p.Disk) }, //nolint:unparam,revive // one shape for all
+		func(ctx context.Context, r *report) { disk(r, p.Disk) }, //nolint:revive // one shape for all
 		p.process, p.database, p.bus, p.graph,
 	} {
 		ctx, cancel := context.WithTimeout(ctx, within)
