@@ -77,7 +77,7 @@ type Event struct {
 	ParentID  string `json:"parent_id,omitempty"`
 	MediaID   string `json:"media_id,omitempty"`
 	Username  string `json:"username,omitempty"`
-	// Own: the account itself wrote the comment.
+	// Own: the account itself wrote the comment, or has seen the messages.
 	Own bool `json:"own,omitempty"`
 	// Standby: another app owns the thread and we were only told.
 	Standby bool `json:"standby,omitempty"`

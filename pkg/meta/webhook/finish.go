@@ -64,7 +64,7 @@ func (p *parser) complete(e *dm.Event, i *item, account string, at stamp) {
 		return
 	}
 	e.MessageType = messageType(e, i)
-	e.Own = e.Own || i.echo && (i.shape == shapeComment || i.shape == shapeLiveComment)
+	e.Own = e.Own || i.echo && (i.shape == shapeComment || i.shape == shapeLiveComment || i.shape == shapeRead)
 	p.stamp(e, identity(e, i)...)
 }
 

@@ -82,7 +82,7 @@ func FromEvent(e *dm.Event) Facts {
 	case dm.KindReaction, dm.KindUnreaction:
 		m.Reaction = &Reaction{Reaction: e.Reaction, Emoji: e.Emoji, Removed: e.Kind == dm.KindUnreaction, At: at, EventID: e.ID}
 	case dm.KindSeen:
-		if e.Customer == "" {
+		if e.Customer == "" || e.Own {
 			return Facts{Event: newEvent(e, at, received)}
 		}
 		conversation.ReadAt = at
@@ -90,10 +90,15 @@ func FromEvent(e *dm.Event) Facts {
 	default:
 		return Facts{Event: newEvent(e, at, received)}
 	}
-	if e.Customer == "" || m.Said == nil && m.MID == "" {
+	switch {
+	case m.Said != nil && e.Customer == "", m.Said == nil && m.MID == "":
 		return Facts{Event: newEvent(e, at, received)}
+	case e.Customer == "":
+		// A change of a message that is named, though not whose it is: Meta sends these too.
+		return Facts{Messages: []Message{m}}
+	default:
+		return Facts{Conversation: conversation, Messages: []Message{m}}
 	}
-	return Facts{Conversation: conversation, Messages: []Message{m}}
 }
 
 // FromIntent says what a reply intent tells: one queued message for each that will be sent.

@@ -23,7 +23,7 @@ type slot struct {
 	pending bool
 }
 
-// conversation is one that the batch touches, and what the table says of it.
+// conversation is one that the batch touches or whose message it changes, and what the table says of it.
 type conversation struct {
 	record.Conversation
 	id     record.ID
@@ -33,15 +33,21 @@ type conversation struct {
 // fold is the state of one transaction.
 type fold struct {
 	conversations map[dm.Conversation]*conversation
-	byID          map[record.ID]*slot
-	byMID         map[midKey]*slot
-	events        map[string]*record.Event
+	// ofRow has the same by their row's id, and those of stored messages.
+	ofRow  map[record.ID]*conversation
+	byID   map[record.ID]*slot
+	byMID  map[midKey]*slot
+	events map[string]*record.Event
+	// alone: no other writer is at work, so that changes of messages that are not there may be left for them.
+	alone bool
+	// early are those changes, where others are at work.
+	early []record.Facts
 }
 
 func newFold(facts []record.Facts) *fold {
 	f := &fold{
-		conversations: make(map[dm.Conversation]*conversation, len(facts)),
-		byID:          make(map[record.ID]*slot), byMID: make(map[midKey]*slot, len(facts)), events: map[string]*record.Event{},
+		conversations: make(map[dm.Conversation]*conversation, len(facts)), ofRow: make(map[record.ID]*conversation, len(facts)),
+		byID: make(map[record.ID]*slot), byMID: make(map[midKey]*slot, len(facts)), events: map[string]*record.Event{},
 	}
 	for i := range facts {
 		fact := &facts[i]

@@ -46,19 +46,25 @@ func (s *story) event(e dm.Event) {
 	s.facts = append(s.facts, func() record.Facts { again := e; return record.FromEvent(&again) })
 }
 
+// whoever is whom a change of a message names: its customer as a rule, else somebody else or nobody.
+func (s *story) whoever(c dm.Conversation) dm.Conversation {
+	c.Customer = rapid.SampledFrom([]string{c.Customer, c.Customer, "cus0", "a stranger", ""}).Draw(s.t, "whoever")
+	return c
+}
+
 func (s *story) changes(c dm.Conversation, mid string) {
 	for range rapid.IntRange(0, 3).Draw(s.t, "edits") {
 		s.event(dm.Event{
-			Conversation: c, Kind: dm.KindEdit, MID: mid, Edits: rapid.IntRange(1, 3).Draw(s.t, "number"),
+			Conversation: s.whoever(c), Kind: dm.KindEdit, MID: mid, Edits: rapid.IntRange(1, 3).Draw(s.t, "number"),
 			Text: rapid.SampledFrom([]string{"edited", "edited again", "nul\x00", ""}).Draw(s.t, "edit"),
 		})
 	}
 	for range rapid.IntRange(0, 3).Draw(s.t, "reactions") {
 		kind := rapid.SampledFrom([]dm.EventKind{dm.KindReaction, dm.KindUnreaction}).Draw(s.t, "reaction")
-		s.event(dm.Event{Conversation: c, Kind: kind, MID: mid, Reaction: "love", Emoji: "❤️"})
+		s.event(dm.Event{Conversation: s.whoever(c), Kind: kind, MID: mid, Reaction: "love", Emoji: "❤️"})
 	}
 	if rapid.IntRange(0, 3).Draw(s.t, "deleted") == 0 {
-		s.event(dm.Event{Conversation: c, Kind: dm.KindDelete, MID: mid})
+		s.event(dm.Event{Conversation: s.whoever(c), Kind: dm.KindDelete, MID: mid})
 	}
 }
 
@@ -66,7 +72,8 @@ func (s *story) inbound(c dm.Conversation, n int) {
 	mid := fmt.Sprintf("in-%s-%d", c.Customer, n)
 	if rapid.IntRange(0, 9).Draw(s.t, "missing") > 0 { // else only its changes ever come
 		s.event(dm.Event{
-			ID: dm.EventID(c.Channel, c.Account, dm.KindMessage, mid), Conversation: c, Kind: dm.KindMessage, MID: mid, MessageType: "text",
+			ID: dm.EventID(c.Channel, c.Account, dm.KindMessage, mid), Conversation: c, MID: mid, MessageType: "text",
+			Kind:        rapid.SampledFrom([]dm.EventKind{dm.KindMessage, dm.KindMessage, dm.KindPostback, dm.KindStandby, dm.KindSelf}).Draw(s.t, "kind"),
 			Text:        rapid.SampledFrom([]string{"price?", "", "nul \x00 inside", "عربي 😀"}).Draw(s.t, "text"),
 			Attachments: []dm.Attachment{{Type: "image", URL: "https://example.com/1"}},
 			Raw:         []byte(`{"message":{"mid":"` + mid + `","text":"\u0000 \ud83d"}}`),
@@ -118,7 +125,7 @@ func newStory(t *rapid.T) *story {
 			s.outbound(c, i)
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "seen") {
-			s.event(dm.Event{Conversation: c, Kind: dm.KindSeen, MID: "whatever"})
+			s.event(dm.Event{Conversation: c, Kind: dm.KindSeen, MID: "whatever", Own: rapid.IntRange(0, 3).Draw(t, "own") == 0})
 		}
 		s.event(dm.Event{Conversation: c, Kind: dm.KindReferral, Ref: "ref\x00"})
 		s.event(dm.Event{Conversation: dm.Conversation{Channel: c.Channel, Account: c.Account}, Kind: dm.KindEdit, MID: "nobody's"})

@@ -11,6 +11,13 @@ import (
 	"github.com/parley-dm/parley/services/archiver/internal/record"
 )
 
+// Changes that name no customer, or not the message's own, are under no lock of its conversation. So that they cannot miss a
+// message that another transaction is writing, nor it them, they are written while nobody else writes: see Store.write.
+const (
+	lockShared = `SELECT pg_advisory_xact_lock_shared(727539, 1)`
+	lockAlone  = `SELECT pg_advisory_xact_lock(727539, 1)`
+)
+
 // lockConversations creates the conversations and locks them, those that do not change as well.
 const lockConversations = `
 INSERT INTO conversations AS c (id, channel, page_id, instagram_user_id, created_at, updated_at, last_message_at, read_at)
@@ -22,7 +29,11 @@ ON CONFLICT (channel, page_id, instagram_user_id) DO UPDATE SET
     read_at         = greatest(c.read_at, excluded.read_at)
 RETURNING id, channel, page_id, instagram_user_id, read_at`
 
-const storedColumns = `m.id, m.account, m.mid, m.message_text, m.message_type, m.direction, m.timestamp, m.metadata::text, m.created_at`
+// readConversations is for messages that a change names whose customer is not theirs. Nothing is locked: a read receipt
+// that is being written at the same time marks the message when this transaction is over.
+const readConversations = `SELECT id, channel, page_id, instagram_user_id, read_at FROM conversations WHERE id = ANY ($1::uuid[])`
+
+const storedColumns = `m.id, m.conversation_id, m.account, m.mid, m.message_text, m.message_type, m.direction, m.timestamp, m.metadata::text, m.created_at`
 
 // LIMIT 1 keeps each look-up one look-up in the unique index, whatever the planner believes of the tables' sizes.
 const readByMID = `
@@ -40,8 +51,13 @@ CROSS JOIN LATERAL (SELECT * FROM message_changes c WHERE c.account = k.account 
 // read locks the conversations and adds to the slots what the tables have.
 func (f *fold) read(ctx context.Context, tx pgx.Tx) error {
 	var b pgx.Batch
+	if f.alone {
+		b.Queue(lockAlone)
+	} else {
+		b.Queue(lockShared)
+	}
 	f.queueConversations(&b)
-	var stored []record.Row
+	var stored []columnsOf
 	collect := func(rows pgx.Rows) error {
 		found, err := pgx.CollectRows(rows, scanRow)
 		stored = append(stored, found...)
@@ -64,10 +80,11 @@ func (f *fold) read(ctx context.Context, tx pgx.Tx) error {
 			return err
 		})
 	}
-	if b.Len() > 0 {
-		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
-			return fmt.Errorf("lock conversations and read messages: %w", err)
-		}
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return fmt.Errorf("lock conversations and read messages: %w", err)
+	}
+	if err := f.readOthers(ctx, tx, stored); err != nil {
+		return err
 	}
 	for i := range stored {
 		if err := f.addStored(&stored[i]); err != nil {
@@ -99,30 +116,58 @@ func (f *fold) queueConversations(b *pgx.Batch) {
 		ids[i], channels[i], pages[i], customers[i] = c.id, string(c.Key.Channel), c.Key.Account, c.Key.Customer
 		created[i], updated[i], last[i], read[i] = c.First, c.Updated, known(&c.Last), known(&c.ReadAt)
 	}
-	b.Queue(lockConversations, ids, channels, pages, customers, created, updated, last, read).Query(func(rows pgx.Rows) error {
-		var id record.ID
-		var key dm.Conversation
-		var readAt *time.Time
-		_, err := pgx.ForEachRow(rows, []any{&id, &key.Channel, &key.Account, &key.Customer, &readAt}, func() error {
-			c := f.conversations[key]
-			c.id = id
-			if readAt != nil {
-				c.readAt = readAt.UTC()
-			}
-			return nil
-		})
-		return err
-	})
+	b.Queue(lockConversations, ids, channels, pages, customers, created, updated, last, read).Query(f.scanConversations)
 }
 
-func scanRow(row pgx.CollectableRow) (r record.Row, err error) {
-	err = row.Scan(&r.ID, &r.Conversation.Account, &r.MID, &r.Text, &r.Type, &r.Direction, &r.Timestamp, &r.Metadata, &r.CreatedAt)
+// scanConversations takes what the table says of conversations.
+func (f *fold) scanConversations(rows pgx.Rows) error {
+	var id record.ID
+	var key dm.Conversation
+	var readAt *time.Time
+	_, err := pgx.ForEachRow(rows, []any{&id, &key.Channel, &key.Account, &key.Customer, &readAt}, func() error {
+		c := f.conversations[key]
+		if c == nil {
+			c = &conversation{Conversation: record.Conversation{Key: key}}
+			f.conversations[key] = c
+		}
+		c.id, f.ofRow[id] = id, c
+		if readAt != nil {
+			c.readAt = readAt.UTC()
+		}
+		return nil
+	})
+	return err
+}
+
+// readOthers reads the conversations of stored messages that this batch does not touch.
+func (f *fold) readOthers(ctx context.Context, tx pgx.Tx, stored []columnsOf) error {
+	var missing []record.ID
+	for i := range stored {
+		if f.ofRow[stored[i].conversation] == nil {
+			missing = append(missing, stored[i].conversation)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, readConversations, missing)
+	if err == nil {
+		err = f.scanConversations(rows)
+	}
+	if err != nil {
+		return fmt.Errorf("read the conversations of changed messages: %w", err)
+	}
+	return nil
+}
+
+func scanRow(row pgx.CollectableRow) (r columnsOf, err error) {
+	err = row.Scan(&r.ID, &r.conversation, &r.Conversation.Account, &r.MID, &r.Text, &r.Type, &r.Direction, &r.Timestamp, &r.Metadata, &r.CreatedAt)
 	r.Timestamp, r.CreatedAt = r.Timestamp.UTC(), r.CreatedAt.UTC()
 	return r, err
 }
 
 // addStored merges a row of the table. The same row may have been found by its id and by its mid.
-func (f *fold) addStored(r *record.Row) error {
+func (f *fold) addStored(r *columnsOf) error {
 	if s := f.byID[r.ID]; s != nil {
 		for _, known := range s.rows {
 			if known == r.ID {
@@ -130,7 +175,8 @@ func (f *fold) addStored(r *record.Row) error {
 			}
 		}
 	}
-	m, err := record.Stored(*r)
+	r.Conversation = f.ofRow[r.conversation].Key
+	m, err := record.Stored(r.Row)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,8 @@
 //
 // Each transaction locks the conversations that it touches, reads the messages that exist already, merges in memory and
 // writes the outcome. The lock on the conversation's row is what makes this safe beside other writers, in this process
-// and in others: whatever is about a message belongs to its conversation.
+// and in others: whatever is about a message belongs to its conversation. Only changes of a message that is not there may
+// belong to another, or to none, and are written while no other writer is at work.
 package store
 
 import (
@@ -56,6 +57,16 @@ func (s *Store) Write(ctx context.Context, facts []record.Facts) error {
 
 func (s *Store) write(ctx context.Context, facts []record.Facts) error {
 	f := newFold(facts)
+	if err := s.transact(ctx, f); err != nil || len(f.early) == 0 {
+		return err
+	}
+	// Changes that come before their message are rare: they may have the archive for themselves.
+	last := newFold(f.early)
+	last.alone = true
+	return s.transact(ctx, last)
+}
+
+func (s *Store) transact(ctx context.Context, f *fold) error {
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)

@@ -89,6 +89,44 @@ func TestAChangeThatNamesSomebodyElseDoesNotTakeTheMessage(t *testing.T) {
 	require.Equal(t, want, scan[string](t, pool, whose))
 }
 
+func TestADeletionThatNamesNobodyErases(t *testing.T) {
+	t.Parallel()
+	deletion := func(mid string) record.Facts {
+		nobody := dm.Conversation{Channel: conv.Channel, Account: conv.Account}
+		return record.FromEvent(&dm.Event{ID: "ev_del_" + mid, Conversation: nobody, Kind: dm.KindDelete, MID: mid, Time: epoch, ReceivedAt: epoch})
+	}
+	pool := pgtest.Pool(t)
+	write(t, pool, message("A", "a secret"))
+	write(t, pool, deletion("A"))
+	write(t, pool, deletion("B"))
+	write(t, pool, message("B", "a secret"))
+	write(t, pool, deletion("C"), message("C", "a secret"))
+	require.Equal(t, []string{"A", "B", "C"}, scan[string](t, pool, `SELECT mid FROM messages WHERE message_text IS NULL AND deleted_at IS NOT NULL AND metadata::text !~ 'secret' ORDER BY mid`))
+	require.Equal(t, []string{"7001"}, scan[string](t, pool, `SELECT instagram_user_id FROM conversations`), "nobody has no conversation")
+	require.Empty(t, scan[string](t, pool, `SELECT mid FROM message_changes`))
+}
+
+func TestAStrangersReactionDoesNotDecideWhatWasRead(t *testing.T) {
+	t.Parallel()
+	stranger := conv
+	stranger.Customer = "8001"
+	said := func(c dm.Conversation, kind dm.EventKind, mid string, after time.Duration) record.Facts {
+		return record.FromEvent(&dm.Event{
+			ID: "ev_" + string(kind) + mid + c.Customer, Conversation: c, Kind: kind, MID: mid, Text: "hi", Emoji: "❤️", MessageType: "text",
+			Time: epoch.Add(after), ReceivedAt: epoch,
+		})
+	}
+	pool := pgtest.Pool(t)
+	write(t, pool, said(conv, dm.KindEcho, "M", 0))
+	write(t, pool, said(stranger, dm.KindSeen, "M", time.Hour))
+	write(t, pool, said(stranger, dm.KindReaction, "M", time.Hour))
+	const status = `SELECT concat_ws(' ', status, metadata->'reaction'->>'emoji') FROM messages`
+	require.Equal(t, []string{"sent ❤️"}, scan[string](t, pool, status), "the stranger has seen it, the customer has not")
+	write(t, pool, said(conv, dm.KindSeen, "M", time.Minute))
+	write(t, pool, said(stranger, dm.KindUnreaction, "M", 2*time.Hour))
+	require.Equal(t, []string{"read ❤️"}, scan[string](t, pool, status))
+}
+
 func TestRowsMadeByHandAreRespected(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)

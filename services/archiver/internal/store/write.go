@@ -60,6 +60,10 @@ func (f *fold) write(b *pgx.Batch) error {
 	for _, s := range f.slots() {
 		m := &s.message
 		if !m.Exists() {
+			if !f.alone {
+				f.early = append(f.early, record.Facts{Messages: []record.Message{*m}})
+				continue
+			}
 			changes, err := record.EncodeChanges(m.Changes)
 			if err != nil {
 				return err
