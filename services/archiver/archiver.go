@@ -69,7 +69,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	schema := func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) }
 	tel.Health.Add("postgres", schema)
 
-	metrics, err := newMetrics(tel.Metrics)
+	metrics, err := newMetrics(tel.Metrics, tel.Log)
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
@@ -84,6 +84,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	group := run.NewGroup(ctx)
 	group.Go("archive", func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, batcher.Leave)()
 		if !awaitSchema(ctx, schema, tel.Log) {
 			return nil
 		}

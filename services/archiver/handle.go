@@ -21,29 +21,30 @@ const schemaPoll = time.Second
 
 // archive stores facts and returns when they are committed.
 type archive interface {
-	Add(ctx context.Context, facts record.Facts) error
+	Add(facts record.Facts) error
 }
 
 // subscribe registers the three handlers.
 func subscribe(p *pipeline.Pipeline, cfg Config, a archive) error {
 	consume := pipeline.Consume{Shared: true, MaxInFlight: cfg.MaxInFlight}
 	return errors.Join(
-		p.HandleEvents("events", consume, func(ctx context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
-			return nil, keep(ctx, a, e.ID, record.FromEvent(&e.Data))
+		p.HandleEvents("events", consume, func(_ context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
+			return nil, keep(a, e.ID, record.FromEvent(&e.Data))
 		}),
-		p.HandleIntents("intents", consume, func(ctx context.Context, e envelope.Envelope[dm.ReplyIntent]) ([]pipeline.Outgoing, error) {
-			return nil, keep(ctx, a, e.ID, record.FromIntent(&e.Data))
+		p.HandleIntents("intents", consume, func(_ context.Context, e envelope.Envelope[dm.ReplyIntent]) ([]pipeline.Outgoing, error) {
+			return nil, keep(a, e.ID, record.FromIntent(&e.Data))
 		}),
-		p.HandleDeliveries("deliveries", consume, func(ctx context.Context, e envelope.Envelope[dm.Delivery]) ([]pipeline.Outgoing, error) {
-			return nil, keep(ctx, a, e.ID, record.FromDelivery(&e.Data))
+		p.HandleDeliveries("deliveries", consume, func(_ context.Context, e envelope.Envelope[dm.Delivery]) ([]pipeline.Outgoing, error) {
+			return nil, keep(a, e.ID, record.FromDelivery(&e.Data))
 		}),
 	)
 }
 
 // keep stores facts and classifies what went wrong: only a message that PostgreSQL refuses for itself is given up. All
-// else is the database's state, and waited out.
-func keep(ctx context.Context, a archive, id string, facts record.Facts) error {
-	err := a.Add(ctx, facts)
+// else is the database's state: the archive waits it out, and ends the wait when a stop begins. The handler keeps its slot
+// meanwhile, and is not bound by the time of one attempt: what cannot be written is not to be fetched in numbers.
+func keep(a archive, id string, facts record.Facts) error {
+	err := a.Add(facts)
 	var poison *store.PoisonError
 	switch {
 	case err == nil:

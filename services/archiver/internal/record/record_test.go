@@ -153,8 +153,7 @@ func TestEditsKeepOlderTextsAndDeletionKeepsNone(t *testing.T) {
 	require.Equal(t, "hello", metadata["first_text"])
 	require.Len(t, metadata["edits"], 2)
 
-	again, err := record.Stored(row)
-	require.NoError(t, err)
+	again := record.Stored(row)
 	same, err := again.Row(time.Time{})
 	require.NoError(t, err)
 	require.Equal(t, row.Text, same.Text)

@@ -94,12 +94,12 @@ func (m *Message) Row(readAt time.Time) (Row, error) {
 	return r, err
 }
 
-// Stored reads a message from its row, the reverse of Row. A row that somebody made by hand has no metadata of ours: its
-// columns are then what was said.
-func Stored(r Row) (Message, error) {
+// Stored reads a message from its row, the reverse of Row. A row that somebody made by hand has no metadata of ours, or
+// none that can be read: its columns are then what was said.
+func Stored(r Row) Message {
 	var meta metadata
-	if err := json.Unmarshal([]byte(r.Metadata), &meta); err != nil {
-		return Message{}, fmt.Errorf("read the metadata of message %x: %w", r.ID, err)
+	if json.Unmarshal([]byte(r.Metadata), &meta) != nil {
+		meta = metadata{}
 	}
 	m := Message{Conversation: r.Conversation, ID: r.ID, Said: meta.Said, Intent: meta.Intent, Delivery: meta.Delivery, Changes: meta.Changes}
 	if r.MID != nil {
@@ -128,7 +128,7 @@ func Stored(r Row) (Message, error) {
 	if m.edited() {
 		c.Text.Clean = meta.FirstText
 	}
-	return m, nil
+	return m
 }
 
 // content is the best account of what the message says: what was sent, else what was decided, else what Meta told. The
@@ -244,13 +244,13 @@ func EncodeChanges(c Changes) (string, error) {
 	return meta.encode()
 }
 
-// DecodeChanges is the reverse of EncodeChanges.
-func DecodeChanges(s string) (Changes, error) {
+// DecodeChanges is the reverse of EncodeChanges. What somebody has made unreadable by hand says nothing.
+func DecodeChanges(s string) Changes {
 	var c Changes
-	if err := json.Unmarshal([]byte(s), &c); err != nil {
-		return c, fmt.Errorf("read changes: %w", err)
+	if json.Unmarshal([]byte(s), &c) != nil {
+		return Changes{}
 	}
-	return c, nil
+	return c
 }
 
 func orNil(s string) *string {

@@ -3,23 +3,27 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"github.com/parley-dm/parley/services/archiver/internal/record"
 )
 
-// ErrClosed is returned to whoever adds after Close.
+// ErrClosed is returned to whoever adds after Close, and to whoever waits for a database that is away when the archive is
+// left.
 var ErrClosed = errors.New("the archive is closed")
 
-// PoisonError is a fact that PostgreSQL refuses whatever is tried. It holds no message text.
-type PoisonError struct{ Err error }
-
-func (e *PoisonError) Error() string { return "PostgreSQL refuses this: " + e.Err.Error() }
-
-func (e *PoisonError) Unwrap() error { return e.Err }
+const (
+	// A batch that cannot be written because the database is away is tried again after so long, at first and at last.
+	minAway, maxAway = 100 * time.Millisecond, 5 * time.Second
+	// leaveTime is how long a transaction may go on after Leave.
+	leaveTime = 5 * time.Second
+	// growth bounds, in multiples of Options.Wait, how long a batch grows while another is being written.
+	growth = 100
+)
 
 // Options bounds a batch.
 type Options struct {
@@ -32,6 +36,9 @@ type Options struct {
 type Observer interface {
 	Committed(rows int, took time.Duration)
 	Halved()
+	// Away is told each time that a batch could not be written through no fault of its own, Back when one could be again.
+	Away(err error)
+	Back(after time.Duration)
 }
 
 // writer is what the batcher needs of a store.
@@ -39,7 +46,9 @@ type writer interface {
 	Write(ctx context.Context, facts []record.Facts) error
 }
 
-// Batcher gathers the facts of many handlers into transactions: each handler waits until its own are committed.
+// Batcher gathers the facts of many handlers into transactions: each handler waits until its own are committed. While the
+// database is away each writer holds on to its batch, the handlers wait, and nothing more is taken: what is held is bounded
+// by how many handlers there are.
 type Batcher struct {
 	store    writer
 	o        Options
@@ -47,8 +56,13 @@ type Batcher struct {
 	queue    chan *request
 	// gather is held by the writer that fills its batch, so that the others' batches are not half empty.
 	gather sync.Mutex
+	// busy counts the writers that write, done hears that one has finished.
+	busy atomic.Int64
+	done chan struct{}
 	// gathering counts the handlers whose facts wait for a commit.
 	gathering atomic.Int64
+	leaving   context.Context
+	leave     context.CancelFunc
 	closed    chan struct{}
 	once      sync.Once
 	wg        sync.WaitGroup
@@ -61,39 +75,41 @@ type request struct {
 
 // NewBatcher starts the writers. Close ends them.
 func NewBatcher(store writer, o Options, observer Observer) *Batcher {
-	b := &Batcher{store: store, o: o, observer: observer, queue: make(chan *request), closed: make(chan struct{})}
+	b := &Batcher{store: store, o: o, observer: observer, queue: make(chan *request), done: make(chan struct{}, 1), closed: make(chan struct{})}
+	b.leaving, b.leave = context.WithCancel(context.Background())
 	for range o.Writers {
 		b.wg.Go(b.run)
 	}
 	return b
 }
 
-// Add stores facts and returns when they are committed. A [PoisonError] is about these facts alone; any other error may
-// be over when it is tried again. When ctx ends first the facts may be stored all the same.
-func (b *Batcher) Add(ctx context.Context, facts record.Facts) error {
+// Add stores facts and returns when they are committed, however long the database is away. A [PoisonError] is about these
+// facts alone. After Leave it returns an error if the database is away: the facts may be stored all the same.
+func (b *Batcher) Add(facts record.Facts) error {
 	r := &request{facts: facts, done: make(chan error, 1)}
 	select {
 	case b.queue <- r:
-		b.gathering.Add(1)
-		defer b.gathering.Add(-1)
-	case <-b.closed:
-		return ErrClosed
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the archive: %w", context.Cause(ctx))
+	default:
+		select {
+		case b.queue <- r:
+		case <-b.closed:
+			return ErrClosed
+		}
 	}
-	select {
-	case err := <-r.done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the commit: %w", context.Cause(ctx))
-	}
+	b.gathering.Add(1)
+	defer b.gathering.Add(-1)
+	return <-r.done
 }
 
 // Gathering is how many handlers wait for their commit.
 func (b *Batcher) Gathering() int { return int(b.gathering.Load()) }
 
+// Leave says that a stop has begun: what can be written is, but nobody waits any more for a database that is away.
+func (b *Batcher) Leave() { b.leave() }
+
 // Close finishes what was added and ends the writers.
 func (b *Batcher) Close() {
+	b.Leave()
 	b.once.Do(func() { close(b.closed) })
 	b.wg.Wait()
 }
@@ -106,11 +122,18 @@ func (b *Batcher) run() {
 		if batch == nil {
 			return
 		}
+		b.busy.Add(1)
 		b.commit(batch)
+		b.busy.Add(-1)
+		select {
+		case b.done <- struct{}{}:
+		default:
+		}
 	}
 }
 
-// next gathers a batch; nil when closed.
+// next gathers a batch; nil when closed. A batch whose time is over goes on growing while another is being written, which
+// makes fewer transactions of the same rows when the database is slow.
 func (b *Batcher) next(timer *time.Timer) []*request {
 	b.gather.Lock()
 	defer b.gather.Unlock()
@@ -122,12 +145,21 @@ func (b *Batcher) next(timer *time.Timer) []*request {
 	}
 	batch, rows := []*request{first}, first.facts.Size()
 	timer.Reset(b.o.Wait)
+	due := false
 	for rows < b.o.Rows {
 		select {
 		case r := <-b.queue:
 			batch, rows = append(batch, r), rows+r.facts.Size()
 		case <-timer.C:
-			return batch
+			if due || b.busy.Load() == 0 {
+				return batch
+			}
+			due = true
+			timer.Reset(growth * b.o.Wait)
+		case <-b.done:
+			if due && b.busy.Load() == 0 {
+				return batch
+			}
 		case <-b.closed:
 			return batch
 		}
@@ -135,20 +167,10 @@ func (b *Batcher) next(timer *time.Timer) []*request {
 	return batch
 }
 
-// commit writes a batch and tells each handler. It belongs to no handler's context: the others' facts are in it too.
+// commit writes a batch, for as long as that takes, and tells each handler.
 func (b *Batcher) commit(batch []*request) {
-	facts := make([]record.Facts, len(batch))
-	rows := 0
-	for i, r := range batch {
-		facts[i], rows = r.facts, rows+r.facts.Size()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
-	defer cancel()
-	start := time.Now()
-	err := b.store.Write(ctx, facts)
+	err := b.write(batch)
 	switch {
-	case err == nil:
-		b.observer.Committed(rows, time.Since(start))
 	case isPoison(err) && len(batch) > 1:
 		// Some fact is at fault: halve until it is alone.
 		b.observer.Halved()
@@ -163,17 +185,54 @@ func (b *Batcher) commit(batch []*request) {
 	}
 }
 
-// isPoison: PostgreSQL was there and refused the data themselves: wrong data (class 22), a violated constraint (23), or
-// more than fits, such as a key too long for an index (54).
-func isPoison(err error) bool {
-	c := code(err)
-	if len(c) != 5 {
-		return false
+// write writes a batch again and again while the database is away. It belongs to no handler's context: the others' facts
+// are in it too.
+func (b *Batcher) write(batch []*request) error {
+	facts := make([]record.Facts, len(batch))
+	rows := 0
+	for i, r := range batch {
+		facts[i], rows = r.facts, rows+r.facts.Size()
 	}
-	switch c[:2] {
-	case "22", "23", "54":
-		return true
-	default:
-		return false
+	delays := backoff.NewExponentialBackOff()
+	delays.InitialInterval, delays.MaxInterval = minAway, maxAway
+	var since time.Time
+	for {
+		start := time.Now()
+		err := b.attempt(facts)
+		if err == nil || isPoison(err) {
+			if !since.IsZero() {
+				b.observer.Back(time.Since(since))
+			}
+			if err == nil {
+				b.observer.Committed(rows, time.Since(start))
+			}
+			return err
+		}
+		if since.IsZero() {
+			since = start
+		}
+		b.observer.Away(err)
+		select {
+		case <-time.After(delays.NextBackOff()):
+		case <-b.leaving.Done():
+			return errors.Join(ErrClosed, err)
+		}
 	}
+}
+
+// attempt is one transaction. After Leave it may take a moment yet, not as long as a server that hangs would have it.
+func (b *Batcher) attempt(facts []record.Facts) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	stop := context.AfterFunc(b.leaving, func() {
+		timer := time.NewTimer(leaveTime)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	defer stop()
+	return b.store.Write(ctx, facts)
 }

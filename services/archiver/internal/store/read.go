@@ -87,17 +87,11 @@ func (f *fold) read(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	for i := range stored {
-		if err := f.addStored(&stored[i]); err != nil {
-			return err
-		}
+		f.addStored(&stored[i])
 	}
 	for _, p := range pending {
-		changes, err := record.DecodeChanges(p.changes)
-		if err != nil {
-			return fmt.Errorf("pending changes of mid %s: %w", p.mid, err)
-		}
 		s := f.byMID[midKey{p.account, p.mid}]
-		s.message.Merge(&record.Message{Changes: changes})
+		s.message.Merge(&record.Message{Changes: record.DecodeChanges(p.changes)})
 		s.pending = true
 	}
 	return nil
@@ -167,22 +161,18 @@ func scanRow(row pgx.CollectableRow) (r columnsOf, err error) {
 }
 
 // addStored merges a row of the table. The same row may have been found by its id and by its mid.
-func (f *fold) addStored(r *columnsOf) error {
+func (f *fold) addStored(r *columnsOf) {
 	if s := f.byID[r.ID]; s != nil {
 		for _, known := range s.rows {
 			if known == r.ID {
-				return nil
+				return
 			}
 		}
 	}
 	r.Conversation = f.ofRow[r.conversation].Key
-	m, err := record.Stored(r.Row)
-	if err != nil {
-		return err
-	}
+	m := record.Stored(r.Row)
 	s := f.add(&m)
 	s.rows = append(s.rows, r.ID)
-	return nil
 }
 
 func known(t *time.Time) *time.Time {

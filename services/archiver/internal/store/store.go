@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parley-dm/parley/services/archiver/internal/record"
@@ -89,7 +88,7 @@ func (f *fold) run(ctx context.Context, tx pgx.Tx) error {
 	}
 	var b pgx.Batch
 	if err := f.write(&b); err != nil {
-		return err
+		return &unfitError{err}
 	}
 	if b.Len() == 0 {
 		return nil
@@ -98,22 +97,4 @@ func (f *fold) run(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("write rows: %w", err)
 	}
 	return nil
-}
-
-// isConflict: deadlock, serialisation failure, or a row that somebody else wrote between our reading and our writing.
-func isConflict(err error) bool {
-	switch code(err) {
-	case "40001", "40P01", "23505":
-		return true
-	default:
-		return false
-	}
-}
-
-func code(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return pg.Code
-	}
-	return ""
 }

@@ -142,10 +142,12 @@ func TestRowsMadeByHandAreRespected(t *testing.T) {
 		`SELECT concat_ws(' ', message_text, metadata->>'note', metadata->'reaction'->>'emoji') FROM messages WHERE mid = 'hand'`))
 }
 
-type counter struct{ rows, commits, halved atomic.Int64 }
+type counter struct{ rows, commits, halved, away, back atomic.Int64 }
 
 func (c *counter) Committed(rows int, _ time.Duration) { c.rows.Add(int64(rows)); c.commits.Add(1) }
 func (c *counter) Halved()                             { c.halved.Add(1) }
+func (c *counter) Away(error)                          { c.away.Add(1) }
+func (c *counter) Back(time.Duration)                  { c.back.Add(1) }
 
 func batcher(t *testing.T, pool *pgxpool.Pool, o store.Options) (*store.Batcher, *counter) {
 	t.Helper()
@@ -155,11 +157,11 @@ func batcher(t *testing.T, pool *pgxpool.Pool, o store.Options) (*store.Batcher,
 	return b, c
 }
 
-func addAll(ctx context.Context, b *store.Batcher, facts []record.Facts) []error {
+func addAll(b *store.Batcher, facts []record.Facts) []error {
 	errs := make([]error, len(facts))
 	var wg sync.WaitGroup
 	for i := range facts {
-		wg.Go(func() { errs[i] = b.Add(ctx, facts[i]) })
+		wg.Go(func() { errs[i] = b.Add(facts[i]) })
 	}
 	wg.Wait()
 	return errs
@@ -175,7 +177,7 @@ func TestManyMessagesATransactionAndPoisonAlone(t *testing.T) {
 	}
 	const poisoned = 77
 	facts[poisoned].Messages[0].MID = strings.Repeat("incompressible 0123456789", 400) + randomText()
-	for i, err := range addAll(t.Context(), b, facts) {
+	for i, err := range addAll(b, facts) {
 		if i != poisoned {
 			require.NoError(t, err)
 			continue
@@ -201,20 +203,92 @@ func randomText() string {
 	return b.String()
 }
 
-func TestDatabaseAwayIsNobodysFault(t *testing.T) {
+func TestDatabaseAwayIsWaitedOut(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
-	b, _ := batcher(t, pool, store.Options{Rows: 10, Writers: 2, Wait: time.Millisecond})
-	_, err := pool.Exec(t.Context(), `ALTER TABLE messages RENAME TO elsewhere`)
-	require.NoError(t, err)
-	for _, err := range addAll(t.Context(), b, []record.Facts{message("a", "1"), message("b", "2")}) {
-		require.Error(t, err)
-		var poison *store.PoisonError
-		require.NotErrorAs(t, err, &poison)
+	b, c := batcher(t, pool, store.Options{Rows: 10, Writers: 2, Wait: time.Millisecond})
+	rename := func(from, to string) {
+		_, err := pool.Exec(t.Context(), `ALTER TABLE `+from+` RENAME TO `+to)
+		require.NoError(t, err)
 	}
-	_, err = pool.Exec(t.Context(), `ALTER TABLE elsewhere RENAME TO messages`)
+	rename("messages", "elsewhere")
+	results := make(chan []error, 1)
+	go func() { results <- addAll(b, []record.Facts{message("a", "1"), message("b", "2")}) }()
+	require.Eventually(t, func() bool { return c.away.Load() > 2 }, 10*time.Second, time.Millisecond)
+	rename("elsewhere", "messages")
+	for _, err := range <-results {
+		require.NoError(t, err)
+	}
+	require.Positive(t, c.back.Load())
+
+	// A stop does not wait for it.
+	rename("messages", "elsewhere")
+	go func() { results <- addAll(b, []record.Facts{message("c", "3")}) }()
+	tries := c.away.Load()
+	require.Eventually(t, func() bool { return c.away.Load() > tries }, 10*time.Second, time.Millisecond)
+	b.Leave()
+	err := (<-results)[0]
+	require.ErrorIs(t, err, store.ErrClosed)
+	var poison *store.PoisonError
+	require.NotErrorAs(t, err, &poison)
+	rename("elsewhere", "messages")
+	require.NoError(t, b.Add(message("c", "3")), "what can be written still is")
+}
+
+// slowWriter lets a batch be written only when it is told to.
+type slowWriter struct{ sizes, allow chan int }
+
+func (w *slowWriter) Write(_ context.Context, facts []record.Facts) error {
+	w.sizes <- len(facts)
+	<-w.allow
+	return nil
+}
+
+func TestABatchGrowsWhileAnotherIsWritten(t *testing.T) {
+	t.Parallel()
+	w := &slowWriter{sizes: make(chan int, 10), allow: make(chan int)}
+	const wait = 100 * time.Millisecond
+	b := store.NewBatcher(w, store.Options{Rows: 100, Writers: 2, Wait: wait}, &counter{})
+	t.Cleanup(b.Close)
+	allow := sync.OnceFunc(func() { close(w.allow) })
+	t.Cleanup(allow)
+	add := func() { go func() { _ = b.Add(message("a", "1")) }() }
+	add()
+	require.Equal(t, 1, <-w.sizes)
+	for range 3 {
+		add()
+	}
+	require.Eventually(t, func() bool { return b.Gathering() == 4 }, 10*time.Second, time.Millisecond)
+	select {
+	case n := <-w.sizes:
+		require.Fail(t, "a second transaction beside the first", "of %d", n)
+	case <-time.After(3 * wait):
+	}
+	allow()
+	require.Equal(t, 3, <-w.sizes)
+}
+
+func TestAFactThatCannotBeWrittenDownIsPoison(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	b, _ := batcher(t, pool, store.Options{Rows: 10, Writers: 1, Wait: 20 * time.Millisecond})
+	unfit := message("a", "1")
+	unfit.Messages[0].Said.ReceivedAt = time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC) // no year of RFC 3339
+	errs := addAll(b, []record.Facts{unfit, message("b", "2"), message("c", "3")})
+	var poison *store.PoisonError
+	require.ErrorAs(t, errs[0], &poison)
+	require.Equal(t, []error{nil, nil}, errs[1:])
+}
+
+func TestRowsWithUnreadableMetadataDoNotStopTheArchive(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	write(t, pool, message("A", "a"), message("B", "b"))
+	_, err := pool.Exec(t.Context(), `UPDATE messages SET metadata = '{"intent": 5, "note": "keep"}' WHERE mid = 'A'`)
 	require.NoError(t, err)
-	require.NoError(t, b.Add(t.Context(), message("a", "1")))
+	deletion := record.FromEvent(&dm.Event{ID: "ev_del", Conversation: conv, Kind: dm.KindDelete, MID: "A", Time: epoch, ReceivedAt: epoch})
+	write(t, pool, deletion, message("C", "c"))
+	require.Equal(t, []string{"A keep", "B b", "C c"}, scan[string](t, pool, `SELECT concat_ws(' ', mid, message_text, metadata->>'note') FROM messages ORDER BY mid`))
 }
 
 func TestClosedBatcherFinishesWhatItHas(t *testing.T) {
@@ -222,12 +296,9 @@ func TestClosedBatcherFinishesWhatItHas(t *testing.T) {
 	pool := pgtest.Pool(t)
 	b, _ := batcher(t, pool, store.Options{Rows: 1000, Writers: 1, Wait: time.Hour})
 	result := make(chan error, 1)
-	go func() { result <- b.Add(context.Background(), message("a", "1")) }()
+	go func() { result <- b.Add(message("a", "1")) }()
 	require.Eventually(t, func() bool { return b.Gathering() == 1 }, 10*time.Second, time.Millisecond)
 	b.Close()
 	require.NoError(t, <-result)
-	require.ErrorIs(t, b.Add(t.Context(), message("b", "2")), store.ErrClosed)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.Error(t, b.Add(ctx, message("c", "3")))
+	require.ErrorIs(t, b.Add(message("b", "2")), store.ErrClosed)
 }
