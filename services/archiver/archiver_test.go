@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +27,12 @@ import (
 	"github.com/parley-dm/parley/services/archiver"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		os.Exit(beArchiver())
+	}
+	pgtest.Main(m)
+}
 
 var (
 	conv = dm.Conversation{Channel: dm.ChannelInstagram, Account: "178", Customer: "7001"}
