@@ -16,7 +16,7 @@ import (
 const trimEvery = time.Minute
 
 // alertAbove is the fill at which an operator is told: what is settled was removed, and it did not help.
-const alertAbove = 0.9
+const alertAbove = 0.8
 
 // trim keeps room in the streams for as long as ctx lives, by removing the oldest messages that every stage has settled.
 // A stage that is down keeps what it has not seen; then the fill goes on rising, and says so here and in the metric.
