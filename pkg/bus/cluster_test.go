@@ -33,6 +33,9 @@ type cluster struct {
 	effects map[string][]int // by key, in the order in which they happened for the first time
 	seen    map[string]int   // how often each was tried
 	changed chan struct{}
+
+	// tend, when set, is what members that join have beside their handlers.
+	tend func(ctx context.Context, member string, partition int) (func(), error)
 }
 
 func newCluster(t testing.TB, ttl time.Duration) *cluster {
@@ -137,6 +140,10 @@ func (c *cluster) join(name string, work func(ctx context.Context, id string) er
 	if os.Getenv("BUS_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("member", name)
 	}
+	var tend func(context.Context, int) (func(), error)
+	if c.tend != nil {
+		tend = func(ctx context.Context, p int) (func(), error) { return c.tend(ctx, name, p) }
+	}
 	var err error
 	m.conn, err = bus.Connect(ctx, bus.ConnConfig{URL: m.proxy.URL(), Name: name, Logger: log})
 	require.NoError(c.t, err)
@@ -146,7 +153,7 @@ func (c *cluster) join(name string, work func(ctx context.Context, id string) er
 		Group: "workers", Stream: func(context.Context, string) (string, error) { return "WORK", nil },
 		Key: func(_ string, m *message.Message) string { return m.Metadata["key"] }, MaxInFlight: 32, CloseTimeout: 5 * time.Second, Logger: log,
 		Ownership: &bus.Ownership{
-			Bucket: leases, Partitions: testPartitions, Filter: func(p int) string { return fmt.Sprintf("work.%d.>", p) }, TTL: c.ttl, Member: name,
+			Bucket: leases, Partitions: testPartitions, Filter: func(p int) string { return fmt.Sprintf("work.%d.>", p) }, TTL: c.ttl, Member: name, Tend: tend,
 		},
 	})
 	require.NoError(c.t, err)

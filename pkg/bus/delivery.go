@@ -39,6 +39,24 @@ func Pause(ctx context.Context, d time.Duration) bool {
 	return waiting(ctx, func() bool { return wait(ctx, d) })
 }
 
+// Aside runs a wait of a handler, for a rate limit or the like and not for nothing, without the message's slot among MaxInFlight: others go on
+// meanwhile, and the message keeps its lane.
+func Aside(ctx context.Context, wait func() error) error {
+	var err error
+	waiting(ctx, func() bool { err = wait(); return err == nil })
+	return err
+}
+
+// Beside is a context for a message that did not come by the subscription: that of the work that an [Ownership] has beside
+// its handlers, which handler it goes to, and the subject and the sequence that the message had in its own stream.
+func Beside(ctx context.Context, handler, subject string, sequence uint64) context.Context {
+	h := heldOf(ctx)
+	if h == nil {
+		return ctx
+	}
+	return &lazyContext{Context: ctx, held: &held{feed: h.feed, handler: handler, subject: subject, seq: sequence}}
+}
+
 // Owned says whether effects are still ours to have: [ErrLeaseLost] once the partition's lease is over by our own clock,
 // whether or not anything has told us yet. Contexts that are not a message's are always fine.
 func Owned(ctx context.Context) error {

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ type feed struct {
 	expected uint64 // the consumer sequence of the next delivery
 	epoch    int    // counts the consumers
 	beats    sync.WaitGroup
+	tending  sync.WaitGroup // of what runs beside the handlers
 }
 
 // started is the base of the monotonic clock that deadlines count in.
@@ -75,6 +77,21 @@ func (f *feed) start(consumer string) error {
 		consume.stop()
 	default:
 		f.consume = consume
+	}
+	return nil
+}
+
+// tend starts what runs beside the handlers of a partition.
+func (f *feed) tend(tend func(context.Context, int) (func(), error), partition int) error {
+	if tend == nil {
+		return nil
+	}
+	work, err := tend(&lazyContext{Context: f.ctx, held: &held{feed: f}}, partition)
+	if err != nil {
+		return fmt.Errorf("tend partition %d: %w", partition, err)
+	}
+	if work != nil {
+		f.tending.Go(work)
 	}
 	return nil
 }
@@ -280,7 +297,11 @@ func (f *feed) beginDrain() {
 func (f *feed) drain(timeout time.Duration) {
 	f.beginDrain()
 	done := make(chan struct{})
-	go func() { f.sub.lanes.waitFor(f); close(done) }()
+	go func() {
+		f.sub.lanes.waitFor(f)
+		f.tending.Wait()
+		close(done)
+	}()
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {

@@ -16,6 +16,7 @@ type held struct {
 	seq     uint64 // in the stream
 	size    int64
 	first   *message.Message // of the first attempt, made when its key was asked for
+	handler string           // of a message that came otherwise; see Beside
 	slot    slot             // guarded by lanes.mu
 
 	// Guarded by feed.mu: a redelivery replaces msg, so that the acknowledgement goes to the consumer that lives.

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -31,6 +32,11 @@ type Ownership struct {
 	Filter     func(partition int) string
 	// TTL is what a killed owner's partitions wait. Default 6 s.
 	TTL time.Duration
+	// Tend, if set, is called when a partition has become ours, before any message of it is handed out; with an error the
+	// partition is given up, and taken again later. The work that it returns, if any, runs beside the handlers for as long as
+	// the partition is ours. ctx is as a message's: [Draining] closes when the work has to come to its end, which nobody who
+	// takes the partition over has to wait for longer than for a handler; it is cancelled when that takes too long or the partition is lost.
+	Tend func(ctx context.Context, partition int) (work func(), err error)
 	// Member names this process, uniquely among those alive. Default: random. A name that is kept across restarts, where
 	// two processes with it can never run at once, lets a restarted process take its leases back without waiting.
 	Member string

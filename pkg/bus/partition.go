@@ -45,7 +45,7 @@ func (o *owner) acquire(p *partition, old lease) {
 		f = o.newOwnedFeed(p, l)
 		if !f.extend(o.until(asked)) {
 			err = ErrLeaseLost // taking it took too long
-		} else {
+		} else if err = f.tend(o.cfg.Tend, p.number); err == nil {
 			err = f.start(o.consumerName(p.number, l.Generation))
 		}
 		if err != nil {

@@ -115,4 +115,9 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func handlerName(ctx context.Context) string { return message.HandlerNameFromCtx(ctx) }
+func handlerName(ctx context.Context) string {
+	if h := heldOf(ctx); h != nil && h.handler != "" {
+		return h.handler
+	}
+	return message.HandlerNameFromCtx(ctx)
+}

@@ -81,6 +81,29 @@ func NewRouter(cfg RouterConfig) (*message.Router, error) {
 	return router, nil
 }
 
+// Attempt surrounds a handler of messages that come otherwise than by a router; see [Beside]. It catches panics, gives the
+// attempt its deadline, and makes dead letters of messages that no other attempt can help. It tries once: whether and when
+// to try again after any other error is the caller's to say.
+func Attempt(cfg RouterConfig) (message.HandlerMiddleware, error) {
+	cfg.setDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("attempt: %w", err)
+	}
+	letters := &letterbox{stage: cfg.Stage, to: cfg.DeadLetters, subject: cfg.DeadSubject, log: cfg.Logger, metrics: newHandlerMetrics(cfg.Metrics)}
+	giveUp := func(h message.HandlerFunc) message.HandlerFunc {
+		return func(m *message.Message) ([]*message.Message, error) {
+			produced, err := h(m)
+			if class, _ := Classify(err); err != nil && class == Poison {
+				err = &GivenUpError{Attempts: 1, Class: class, Err: err}
+			}
+			return produced, err
+		}
+	}
+	return func(h message.HandlerFunc) message.HandlerFunc {
+		return letters.middleware(giveUp(Deadline(cfg.HandlerTimeout)(Recover(h))))
+	}, nil
+}
+
 // logAdapter gives Watermill's errors to slog, and its narration to nobody.
 type logAdapter struct{ log *slog.Logger }
 
