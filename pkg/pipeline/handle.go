@@ -29,6 +29,8 @@ type Consume struct {
 	MaxInFlight int
 	// LeaseTTL is what a killed owner's partitions wait; the bus's default if 0.
 	LeaseTTL time.Duration
+	// Tend is work beside the handlers of a partition that is ours; see bus.Ownership.
+	Tend func(ctx context.Context, partition int) (work func(), err error)
 }
 
 // Handler handles one envelope. What it returns is published before the message is acknowledged. It is safe to run twice.
@@ -62,7 +64,7 @@ func handle[T envelope.Data](p *Pipeline, name string, stream topology.Stream, c
 		return fmt.Errorf("handle %s: stream %s has no partitions to own, expected Shared", name, stream.Name)
 	default:
 		cfg.Key = func(_ string, m *message.Message) string { return m.Metadata[replay.HeaderConversation] }
-		cfg.Ownership = &bus.Ownership{Bucket: p.leases, Partitions: p.Partitions(), Filter: stream.PartitionFilter, TTL: c.LeaseTTL}
+		cfg.Ownership = &bus.Ownership{Bucket: p.leases, Partitions: p.Partitions(), Filter: stream.PartitionFilter, TTL: c.LeaseTTL, Tend: c.Tend}
 		if p.o.Host != nil {
 			cfg.Ownership.Member = p.o.Host.Member
 		}

@@ -26,11 +26,12 @@ type Stream struct {
 	Name, Description string
 	// Subjects is what it takes; Shape says what the tokens mean, for people.
 	Subjects, Shape string
-	MaxAge          time.Duration
-	MaxBytes        int64
-	Partitioned     bool
-	// Settled: stages read it, and what all of them have settled may be removed when room is needed. Otherwise only age
-	// removes.
+	// MaxAge is 0 where only a stage removes.
+	MaxAge      time.Duration
+	MaxBytes    int64
+	Partitioned bool
+	// Settled: stages read it, and what all of them have settled may be removed when room is needed. Otherwise only age, or
+	// the stage that it belongs to, removes.
 	Settled bool
 }
 
@@ -46,6 +47,11 @@ var (
 		Description: "what is to be said: reply intents; partitioned by account",
 		MaxAge:      7 * 24 * time.Hour, MaxBytes: 2 << 30,
 	}
+	Parked = Stream{
+		Name: "DM_PARKED", Subjects: "dm.parked.>", Shape: "dm.parked.<partition>.<account>", Partitioned: true,
+		Description: "reply intents of accounts that are paused, in their order, until they may leave or their window closes; the sender removes each then",
+		MaxBytes:    1 << 30,
+	}
 	Deliveries = Stream{
 		Name: "DM_DELIVERIES", Subjects: "dm.delivery.>", Shape: "dm.delivery.<account>.<outcome>", Settled: true,
 		Description: "what came of it: one message for each message sent, failed, expired or unknown",
@@ -59,7 +65,7 @@ var (
 )
 
 // Streams lists all streams.
-func Streams() []Stream { return []Stream{Events, Intents, Deliveries, Dead} }
+func Streams() []Stream { return []Stream{Events, Intents, Parked, Deliveries, Dead} }
 
 // Bucket is one key-value bucket.
 type Bucket struct {
@@ -78,10 +84,18 @@ var (
 		Name: "parley_ledger", Keys: "<intent>.<part>", TTL: 48 * time.Hour,
 		Description: "the sender's memory of what it claimed and what came of it; kept longer than Meta redelivers (36 h)",
 	}
+	Accounts = Bucket{
+		Name: "parley_accounts", Keys: "<channel>.<account> and app.<login>",
+		Description: "how accounts stand, as JSON: paused, why, since when and until when, what to do, when the token ends, how much is parked; no key is nothing to tell",
+	}
+	Tokens = Bucket{
+		Name: "parley_tokens", Keys: "<channel>.<account>",
+		Description: "access tokens that were refreshed, encrypted with TOKEN_KEY",
+	}
 )
 
 // Buckets lists all buckets.
-func Buckets() []Bucket { return []Bucket{Leases, Ledger} }
+func Buckets() []Bucket { return []Bucket{Leases, Ledger, Accounts, Tokens} }
 
 // EventSubject is where an event goes.
 func EventSubject(e *dm.Event, partitions int) string {
@@ -91,6 +105,11 @@ func EventSubject(e *dm.Event, partitions int) string {
 // IntentSubject is where a reply intent goes.
 func IntentSubject(i *dm.ReplyIntent, partitions int) string {
 	return "dm.intent." + strconv.Itoa(dm.AccountPartition(i.Channel, i.Account, partitions)) + "." + Token(i.Account)
+}
+
+// ParkedSubject is where a reply intent waits while its account is paused.
+func ParkedSubject(i *dm.ReplyIntent, partitions int) string {
+	return "dm.parked." + strconv.Itoa(dm.AccountPartition(i.Channel, i.Account, partitions)) + "." + Token(i.Account)
 }
 
 // DeliverySubject is where a delivery goes.

@@ -21,8 +21,12 @@ import (
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/sender/internal/deliver"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
+	"github.com/parley-dm/parley/services/sender/internal/park"
 	"github.com/parley-dm/parley/services/sender/internal/reconcile"
 )
+
+// handlerName names the stage's one handler in metrics, leases and dead letters.
+const handlerName = "send"
 
 // Name is the stage's name in logs, metrics and subscriptions.
 const Name = "sender"
@@ -149,7 +153,17 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		tel.Log.Warn("config.stop_may_cut_calls", "shutdown_timeout", cfg.ShutdownTimeout.String(), "a_call_may_take", need.String())
 	}
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
-	if err := p.HandleIntents("send", pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL}, send(p, deliverer, cfg.At)); err != nil { //nolint:contextcheck // subscribes; the messages bring contexts of their own
+	handler := send(p, deliverer, cfg.At)
+	parking, err := p.Parking(ctx, handlerName, handler)
+	if err != nil {
+		return err
+	}
+	lot, err := park.New(parking, park.Options{Handler: handlerName, MaxInFlight: cfg.MaxInFlight, Changed: book.Changed, Log: tel.Log, Metrics: tel.Metrics})
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	consume := pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL, Tend: lot.Tend}
+	if err := p.HandleIntents(handlerName, consume, lot.Handle(handler)); err != nil { //nolint:contextcheck // subscribes; the messages bring contexts of their own
 		return err
 	}
 	group := run.NewGroup(ctx)

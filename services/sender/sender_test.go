@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -71,6 +72,8 @@ type bench struct {
 	deliveries map[string]envelope.Envelope[dm.Delivery]
 	hold       chan struct{} // when set, calls wait for it
 	calling    chan struct{}
+	// refuse, when set, answers a call in place of sending, and says whether it did; it is told the token that was shown.
+	refuse func(w http.ResponseWriter, token string) bool
 }
 
 func start(t *testing.T) *bench {
@@ -112,12 +115,18 @@ func (b *bench) send(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"recipient_id":"`+body.Recipient.ID+`"}`)
 		return
 	}
-	b.calling <- struct{}{}
+	select {
+	case b.calling <- struct{}{}:
+	default: // nobody counts them
+	}
 	if b.hold != nil {
 		<-b.hold
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.refuse != nil && b.refuse(w, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")) {
+		return
+	}
 	b.sent[body.Recipient.ID] = append(b.sent[body.Recipient.ID], body.Message.Text)
 	_, _ = io.WriteString(w, `{"recipient_id":"`+body.Recipient.ID+`","message_id":"mid `+body.Message.Text+`"}`)
 }

@@ -14,8 +14,11 @@ func writeTopology(w io.Writer) error {
 	b.WriteString("# What Parley keeps on NATS\n\nPrinted by `parley topology`.\n\n## Streams\n\n")
 	b.WriteString("| stream | subjects | shape | kept for | at most | holds |\n| --- | --- | --- | --- | --- | --- |\n")
 	for _, s := range topology.Streams() {
-		fmt.Fprintf(&b, "| `%s` | `%s` | `%s` | %d days | %d GiB | %s |\n",
-			s.Name, s.Subjects, s.Shape, int(s.MaxAge.Hours()/24), s.MaxBytes>>30, s.Description)
+		kept := fmt.Sprintf("%d days", int(s.MaxAge.Hours()/24))
+		if s.MaxAge == 0 {
+			kept = "as long as it waits"
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | `%s` | %s | %d GiB | %s |\n", s.Name, s.Subjects, s.Shape, kept, s.MaxBytes>>30, s.Description)
 	}
 	fmt.Fprintf(&b, "\nFiles, kept by age and size, not as work queues. A message id (`Nats-Msg-Id`, the envelope's `id`) is recognised for %d minutes. "+
 		"At its bound a stream refuses new messages; it never discards old ones unseen.\n", int(topology.Window.Minutes()))

@@ -139,7 +139,7 @@ func (v *Deliverer) react(ctx context.Context, m *message, result graph.SendResu
 	}
 	switch e.Class {
 	case graph.ClassRateLimited, graph.ClassTokenDead, graph.ClassAccountBlocked:
-		return bus.DeferUntil(err, v.until(m, v.pause(ctx, m, e)))
+		return bus.DeferUntil(fmt.Errorf("%w: %w", limit.ErrPaused, err), v.until(m, v.pause(ctx, m, e)))
 	case graph.ClassTransient:
 		if e.RetryAfter > 0 {
 			return bus.DeferUntil(err, v.until(m, v.o.Now().Add(e.RetryAfter)))

@@ -57,8 +57,10 @@ type Deps struct {
 	Ledger   Ledger
 	// Reconciler may be nil: what is in doubt is then unknown in the end.
 	Reconciler Reconciler
-	Log        *slog.Logger
-	Metrics    prometheus.Registerer
+	// Pauses may be nil.
+	Pauses  Pauses
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 }
 
 // Options says how to deliver.
@@ -134,6 +136,9 @@ func New(d Deps, o Options) (*Deliverer, error) {
 
 // Close waits for what is being shown beside the messages, a few seconds at most. Deliver is not called any more.
 func (v *Deliverer) Close() { v.shows.group.Wait() }
+
+// Gate is what holds paused accounts back, for who learns of pauses elsewhere.
+func (v *Deliverer) Gate() *limit.Gate { return v.gate }
 
 // Deliver carries out an intent, one message after another, and returns what came of each. With an error it returns what
 // came of the first ones: worth publishing, but the intent is not done and comes again. Messages that have an outcome

@@ -139,7 +139,7 @@ func (v *Deliverer) show(ctx context.Context, m *message) {
 
 // showOne makes one call, within the account's rate, and says how it went.
 func (v *Deliverer) showOne(ctx context.Context, cred graph.Credentials, account, customer string, kind dm.PartKind) string {
-	if _, err := v.rates.Wait(ctx, account, nil); err != nil {
+	if _, err := v.rates.Wait(ctx, account, limit.Texts, nil); err != nil {
 		return "skipped"
 	}
 	if _, err := v.d.Graph.Send(ctx, cred, customer, dm.Part{Kind: kind}); err != nil {

@@ -11,17 +11,30 @@ import (
 // Key names what is paused: one account, or all accounts of an app.
 type Key struct{ Kind, ID string }
 
+// The kinds of key.
+const (
+	KindAccount = "account"
+	KindApp     = "app"
+)
+
 // Account and App make keys.
-func Account(id string) Key { return Key{"account", id} }
+func Account(id string) Key { return Key{KindAccount, id} }
 
 // App is the app that the accounts of one login belong to.
-func App(login string) Key { return Key{"app", login} }
+func App(login string) Key { return Key{KindApp, login} }
 
 // probeFor is how long the one message that tries whether a pause is over keeps the others waiting.
 const probeFor = 500 * time.Millisecond
 
 // maxPause bounds pauses that grow by themselves; those that Meta asks for are kept as they are.
 const maxPause = time.Hour
+
+// A pause that begins within relapse after the last one of the same key ended goes on growing. maxEnded bounds what is
+// remembered of pauses that have ended.
+const (
+	relapse  = 2 * time.Minute
+	maxEnded = 4096
+)
 
 // Gate holds back what is paused. When a pause is over one message goes first; the pause ends when it succeeds and grows
 // when it does not. A new token ends the pause of a dead one at once.
@@ -31,6 +44,7 @@ type Gate struct {
 
 	mu     sync.Mutex
 	paused map[Key]*pause
+	ended  map[Key]ended
 }
 
 type pause struct {
@@ -41,6 +55,12 @@ type pause struct {
 	probing bool
 }
 
+// ended is a pause that has ended.
+type ended struct {
+	at    time.Time
+	lasts time.Duration
+}
+
 // Pause says why and for how long.
 type Pause struct {
 	Reason string
@@ -49,33 +69,46 @@ type Pause struct {
 	// For is how long; Exact that Meta gave it and that it does not grow.
 	For   time.Duration
 	Exact bool
+	// Most bounds how long it may become by growing; an hour if zero.
+	Most time.Duration
 }
 
 // NewGate makes an open gate; now is the clock.
-func NewGate(now func() time.Time) *Gate { return &Gate{now: now, paused: map[Key]*pause{}} }
+func NewGate(now func() time.Time) *Gate {
+	return &Gate{now: now, paused: map[Key]*pause{}, ended: map[Key]ended{}}
+}
 
-// Closed says until when to wait, and why. Zero means go on; whoever is let through the end of a pause is the one that
-// tries, and reports with [Gate.Pause] or [Gate.Open].
-func (g *Gate) Closed(k Key, token config.Secret) (until time.Time, reason string) {
+// Verdict is what the gate says of a message.
+type Verdict struct {
+	// Until is until when to wait, and Reason why. Zero means go on.
+	Until  time.Time
+	Reason string
+	// Renewed: there was a pause, and the token is another one now: it is over.
+	Renewed bool
+}
+
+// Closed says whether to wait. Whoever is let through the end of a pause is the one that tries, and reports with
+// [Gate.Pause] or [Gate.Open].
+func (g *Gate) Closed(k Key, token config.Secret) Verdict {
 	if g.count.Load() == 0 {
-		return time.Time{}, ""
+		return Verdict{}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p, ok := g.paused[k]
 	switch {
 	case !ok:
-		return time.Time{}, ""
+		return Verdict{}
 	case p.Token != "" && p.Token != token:
 		g.remove(k)
-		return time.Time{}, ""
+		return Verdict{Renewed: true}
 	}
 	now := g.now()
 	if now.Before(p.until) {
-		return p.until, p.Reason
+		return Verdict{Until: p.until, Reason: p.Reason}
 	}
 	p.probing, p.until = true, now.Add(probeFor)
-	return time.Time{}, ""
+	return Verdict{}
 }
 
 // Pause closes the gate and says until when, and whether that is news: several messages that were under way together
@@ -92,8 +125,14 @@ func (g *Gate) Pause(k Key, why Pause) (until time.Time, news bool) {
 		return p.until, false
 	}
 	next := &pause{Pause: why, lasts: why.For}
-	if known && !why.Exact {
-		next.lasts = max(why.For, min(2*p.lasts, maxPause))
+	if !why.Exact {
+		before := time.Duration(0)
+		if known {
+			before = p.lasts
+		} else if e, ok := g.ended[k]; ok && now.Sub(e.at) < relapse {
+			before = e.lasts
+		}
+		next.lasts = max(why.For, min(2*before, why.most()))
 	}
 	if !known {
 		g.count.Add(1)
@@ -101,6 +140,24 @@ func (g *Gate) Pause(k Key, why Pause) (until time.Time, news bool) {
 	next.until = now.Add(next.lasts)
 	g.paused[k] = next
 	return next.until, true
+}
+
+func (p Pause) most() time.Duration {
+	if p.Most > 0 {
+		return p.Most
+	}
+	return maxPause
+}
+
+// Keep closes the gate until a time, as somebody else has found it to be closed. It does not touch a pause of our own.
+func (g *Gate) Keep(k Key, why Pause, until time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, known := g.paused[k]; known {
+		return
+	}
+	g.count.Add(1)
+	g.paused[k] = &pause{Pause: why, until: until, lasts: why.For}
 }
 
 // Open ends a pause whose trial message went well, and says whether there was one.
@@ -118,7 +175,22 @@ func (g *Gate) Open(k Key) bool {
 	return true
 }
 
+// Clear ends a pause because somebody else has found that it is over.
+func (g *Gate) Clear(k Key) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, known := g.paused[k]; known {
+		g.remove(k)
+	}
+}
+
 func (g *Gate) remove(k Key) {
+	if len(g.ended) >= maxEnded {
+		clear(g.ended)
+	}
+	if p := g.paused[k]; !p.Exact {
+		g.ended[k] = ended{at: g.now(), lasts: p.lasts}
+	}
 	delete(g.paused, k)
 	g.count.Add(-1)
 }

@@ -26,7 +26,7 @@ func TestNoSecondSeesMoreThanTheRate(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
-			_, err := rates.Wait(t.Context(), "a", nil)
+			_, err := rates.Wait(t.Context(), "a", limit.Texts, nil)
 			mu.Lock()
 			defer mu.Unlock()
 			went = append(went, time.Now())
@@ -38,7 +38,7 @@ func TestNoSecondSeesMoreThanTheRate(t *testing.T) {
 	wg.Wait()
 	// 100 messages at 200 a second are 99 gaps of 5 ms; timers are late at worst, never early.
 	require.GreaterOrEqual(t, went[len(went)-1].Sub(went[0]), 99*5*time.Millisecond-20*time.Millisecond)
-	waited, err := rates.Wait(t.Context(), "b", nil)
+	waited, err := rates.Wait(t.Context(), "b", limit.Texts, nil)
 	require.NoError(t, err)
 	require.False(t, waited, "another account is not held up")
 }
@@ -47,7 +47,7 @@ func TestNoRateNoWait(t *testing.T) {
 	t.Parallel()
 	rates := limit.NewRates(0)
 	for range 1000 {
-		waited, err := rates.Wait(t.Context(), "a", nil)
+		waited, err := rates.Wait(t.Context(), "a", limit.Texts, nil)
 		require.NoError(t, err)
 		require.False(t, waited)
 	}
@@ -55,16 +55,16 @@ func TestNoRateNoWait(t *testing.T) {
 
 func TestAStopEndsTheWait(t *testing.T) {
 	t.Parallel()
-	rates := limit.NewRates(0.001)
-	_, err := rates.Wait(t.Context(), "a", nil)
+	rates := limit.NewRates(2)
+	_, err := rates.Wait(t.Context(), "a", limit.Texts, nil)
 	require.NoError(t, err)
 	stop := make(chan struct{})
 	close(stop)
-	_, err = rates.Wait(t.Context(), "a", stop)
+	_, err = rates.Wait(t.Context(), "a", limit.Texts, stop)
 	require.ErrorIs(t, err, limit.ErrStopped)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = rates.Wait(ctx, "a", nil)
+	_, err = rates.Wait(ctx, "a", limit.Texts, nil)
 	require.ErrorIs(t, err, limit.ErrStopped)
 }
 
@@ -79,7 +79,7 @@ func TestAPauseGrowsUntilItsTrialSucceeds(t *testing.T) {
 	gate := limit.NewGate(h.now)
 	key := limit.Account("a")
 	closed := func() time.Duration {
-		until, _ := gate.Closed(key, "t")
+		until := gate.Closed(key, "t").Until
 		if until.IsZero() {
 			return 0
 		}
@@ -93,8 +93,7 @@ func TestAPauseGrowsUntilItsTrialSucceeds(t *testing.T) {
 	require.False(t, news, "messages that were under way together make one pause")
 	require.Equal(t, time.Minute, closed())
 	require.False(t, gate.Open(key), "a success from before the pause does not end it")
-	other, _ := gate.Closed(limit.Account("b"), "t")
-	require.True(t, other.IsZero())
+	require.Zero(t, gate.Closed(limit.Account("b"), "t"))
 
 	h.at = h.at.Add(time.Minute)
 	require.Zero(t, closed(), "one goes first")
@@ -127,11 +126,10 @@ func TestANewTokenEndsThePause(t *testing.T) {
 	gate := limit.NewGate(time.Now)
 	key := limit.Account("a")
 	gate.Pause(key, limit.Pause{For: time.Hour, Token: "dead", Reason: "why"})
-	until, reason := gate.Closed(key, "dead")
-	require.False(t, until.IsZero())
-	require.Equal(t, "why", reason)
-	until, _ = gate.Closed(key, "fresh")
-	require.True(t, until.IsZero())
+	closed := gate.Closed(key, "dead")
+	require.False(t, closed.Until.IsZero())
+	require.Equal(t, "why", closed.Reason)
+	require.Equal(t, limit.Verdict{Renewed: true}, gate.Closed(key, "fresh"))
 	require.Zero(t, gate.Size())
 }
 

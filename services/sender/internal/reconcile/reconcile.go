@@ -311,7 +311,7 @@ func (r *Reconciler) begin(ctx context.Context, q Question) (done func(), err er
 
 // turn waits for the account's turn to ask, within ctx.
 func (r *Reconciler) turn(ctx context.Context, q Question) error {
-	if _, err := r.pace.Wait(ctx, q.Conversation.Account, q.Stop); err != nil {
+	if _, err := r.pace.Wait(ctx, q.Conversation.Account, limit.Lookups, q.Stop); err != nil {
 		if ctx.Err() != nil {
 			return errBusy
 		}
