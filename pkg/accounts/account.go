@@ -1,6 +1,8 @@
 // Package accounts says which accounts this installation answers for: the one that INSTAGRAM_PAGE_ID names, those of
 // ACCOUNTS_FILE, or both. A [Book] holds them and follows the file as it changes.
 //
+// Beside it are the forms in which others keep what they know of accounts: a [State], and tokens in a [Vault].
+//
 // It knows nothing of the Graph API but where an account's lives, and it neither refreshes tokens nor checks that they work.
 package accounts
 

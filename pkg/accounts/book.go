@@ -31,8 +31,11 @@ type Book struct {
 
 	mu       sync.RWMutex
 	accounts map[key]Account
-	secrets  []config.Secret
-	changed  chan struct{}
+	// configured is what the settings say, without the tokens that took the place of theirs.
+	configured map[key]Account
+	renewed    map[key]Renewal
+	secrets    []config.Secret
+	changed    chan struct{}
 	// problem is why the newest file could not be used.
 	problem error
 
@@ -54,9 +57,66 @@ func Open(o Options) (*Book, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.accounts, b.secrets = list, appSecrets(list)
+	b.accounts, b.configured, b.secrets = list, list, appSecrets(list)
 	b.watch.read(tokens)
 	return b, nil
+}
+
+// Renewal is a token that takes the place of a configured one.
+type Renewal struct {
+	Channel dm.Channel
+	ID      string
+	// Instead is the [Fingerprint] of the configured token.
+	Instead string
+	Token   config.Secret
+}
+
+// Renew puts tokens in the place of those that are configured, as long as they are configured: whoever configures another
+// one wants that one.
+func (b *Book) Renew(renewals ...Renewal) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.renewed == nil {
+		b.renewed = map[key]Renewal{}
+	}
+	for _, r := range renewals {
+		b.renewed[key{r.Channel, r.ID}] = r
+	}
+	b.apply(b.effective(b.configured))
+}
+
+// Configured is an account as it is configured, whatever token has taken its token's place.
+func (b *Book) Configured(channel dm.Channel, id string) (Account, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	a, ok := b.configured[key{channel, id}]
+	return a, ok
+}
+
+// effective are accounts with the tokens that hold.
+func (b *Book) effective(configured map[key]Account) map[key]Account {
+	if len(b.renewed) == 0 {
+		return configured
+	}
+	out := maps.Clone(configured)
+	for k, r := range b.renewed {
+		if a, ok := out[k]; ok && a.Token != "" && Fingerprint(a.Token) == r.Instead {
+			a.Token = r.Token
+			out[k] = a
+		}
+	}
+	return out
+}
+
+// apply puts accounts in place and says whether anything differs.
+func (b *Book) apply(accounts map[key]Account) bool {
+	if maps.Equal(b.accounts, accounts) {
+		return false
+	}
+	b.accounts, b.secrets = accounts, appSecrets(accounts)
+	close(b.changed)
+	b.changed = make(chan struct{})
+	return true
 }
 
 // Get finds an account. Not found means that we neither answer for it nor hold its token.
@@ -153,13 +213,8 @@ func (b *Book) set(accounts map[key]Account) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.problem = nil
-	if maps.Equal(b.accounts, accounts) {
-		return false
-	}
-	b.accounts, b.secrets = accounts, appSecrets(accounts)
-	close(b.changed)
-	b.changed = make(chan struct{})
-	return true
+	b.configured = accounts
+	return b.apply(b.effective(accounts))
 }
 
 func (b *Book) setProblem(err error) {

@@ -70,7 +70,9 @@ func (p *Pipeline) Parking(ctx context.Context, name string, h Handler[dm.ReplyI
 }
 
 // Subject names the queue that an intent waits in: that of its account.
-func (k *Parking) Subject(i *dm.ReplyIntent) string { return topology.ParkedSubject(i, k.p.Partitions()) }
+func (k *Parking) Subject(i *dm.ReplyIntent) string {
+	return topology.ParkedSubject(i, k.p.Partitions())
+}
 
 // Partition is the one that an intent's account is in.
 func (k *Parking) Partition(i *dm.ReplyIntent) int {

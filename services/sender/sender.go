@@ -12,17 +12,14 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/alert"
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/meta/graph"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/run"
-	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/sender/internal/deliver"
-	"github.com/parley-dm/parley/services/sender/internal/ledger"
-	"github.com/parley-dm/parley/services/sender/internal/park"
-	"github.com/parley-dm/parley/services/sender/internal/reconcile"
 )
 
 // handlerName names the stage's one handler in metrics, leases and dead letters.
@@ -51,6 +48,7 @@ type Config struct {
 	config.NATS
 	accounts.Settings
 	accounts.Tokens
+	Alerts         alert.Settings
 	GraphURL       string        `env:"GRAPH_API_URL" help:"base URL of the Graph API; Meta's host for the account's login without it"`
 	GraphVersion   string        `env:"GRAPH_API_VERSION" envDefault:"v26.0" help:"version of the Graph API"`
 	AppID          string        `env:"FACEBOOK_APP_ID" help:"the app's id, for token look-ups"`
@@ -63,6 +61,8 @@ type Config struct {
 	MarkSeen       bool          `env:"MARK_SEEN" envDefault:"false" help:"show customers that their message was seen, before an automatic answer; a call of the Graph API more for each"`
 	TypingTime     time.Duration `env:"TYPING_TIME" envDefault:"0s" help:"how long customers see that an automatic answer is being written, before it comes; 0 shows and waits for nothing, else it is a call of the Graph API more for each"`
 
+	TokenKey config.Secret `env:"TOKEN_KEY" help:"32 random bytes as base64 (openssl rand -base64 32): encrypts the tokens of Instagram logins, which are refreshed with it and die after 60 days without it"`
+
 	// Host is lent by a process that runs several services.
 	Host *pipeline.Host `env:"-"`
 	// At is told each step of a message, for tests that end the process there.
@@ -71,7 +71,12 @@ type Config struct {
 
 // Validate reports every problem of the settings.
 func (c Config) Validate() error {
-	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Settings.Validate(), c.Tokens.Validate(c.Settings)}
+	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Settings.Validate(), c.Tokens.Validate(c.Settings), c.Alerts.Validate()}
+	if c.TokenKey != "" {
+		if _, err := accounts.NewVault(c.TokenKey); err != nil {
+			errs = append(errs, fmt.Errorf("TOKEN_KEY: %w", err))
+		}
+	}
 	if c.GraphURL != "" {
 		errs = append(errs, config.URL("GRAPH_API_URL", c.GraphURL, "http", "https"))
 	}
@@ -131,44 +136,27 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	bucket, err := p.Bucket(ctx, topology.Ledger)
-	if err != nil {
-		return err
-	}
 	client := graph.New(graph.Options{Version: cfg.GraphVersion, Timeout: cfg.SendTimeout, MaxInFlight: cfg.MaxInFlight})
 	defer client.Close()
-	deliverer, err := deliver.New(deliver.Deps{
-		Accounts: book, Graph: client, Log: tel.Log, Metrics: tel.Metrics,
-		Ledger:     ledger.New(bucket, ledger.Options{Doubt: cfg.DoubtTimeout, SettleTimeout: settleTimeout}),
-		Reconciler: reconcile.New(p, client),
-	}, deliver.Options{
-		GraphURL: strings.TrimRight(cfg.GraphURL, "/"), AppSecret: cfg.proofSecret(), RatePerAccount: cfg.RatePerAccount, ClaimTimeout: claimTimeout,
-		InFlight: cfg.inFlight(), At: cfg.at(), MarkSeen: cfg.MarkSeen, TypingTime: cfg.TypingTime,
-	})
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	defer deliverer.Close()
 	if need := cfg.inFlight(); need > cfg.ShutdownTimeout {
 		tel.Log.Warn("config.stop_may_cut_calls", "shutdown_timeout", cfg.ShutdownTimeout.String(), "a_call_may_take", need.String())
 	}
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
-	handler := send(p, deliverer, cfg.At)
-	parking, err := p.Parking(ctx, handlerName, handler)
+	parts, err := assemble(ctx, cfg, p, book, client)
 	if err != nil {
 		return err
 	}
-	lot, err := park.New(parking, park.Options{Handler: handlerName, MaxInFlight: cfg.MaxInFlight, Changed: book.Changed, Log: tel.Log, Metrics: tel.Metrics})
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	consume := pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL, Tend: lot.Tend}
-	if err := p.HandleIntents(handlerName, consume, lot.Handle(handler)); err != nil { //nolint:contextcheck // subscribes; the messages bring contexts of their own
+	defer parts.close()
+	consume := pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL, Tend: parts.lot.Tend}
+	if err := p.HandleIntents(handlerName, consume, parts.lot.Handle(parts.handler)); err != nil { //nolint:contextcheck // subscribes; the messages bring contexts of their own
 		return err
 	}
 	group := run.NewGroup(ctx)
 	group.Go("accounts", book.Run)
 	group.Go("send", p.Run)
+	group.Go("standing", parts.standing.Run)
+	group.Go("tokens", parts.tokens.Run)
+	group.Go("alerts", parts.alerts.Run)
 	return group.Wait()
 }
 

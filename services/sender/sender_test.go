@@ -115,6 +115,11 @@ func (b *bench) send(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"recipient_id":"`+body.Recipient.ID+`"}`)
 		return
 	}
+	if !strings.HasSuffix(r.URL.Path, "/messages") { // questions about tokens
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":{"message":"not played here","code":100,"error_subcode":33}}`)
+		return
+	}
 	select {
 	case b.calling <- struct{}{}:
 	default: // nobody counts them

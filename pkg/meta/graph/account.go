@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"github.com/parley-dm/parley/pkg/config"
 )
 
 // Profile is what the Graph API tells of the account that a token belongs to.
@@ -51,41 +49,6 @@ func date(h http.Header) time.Time {
 		return time.Time{}
 	}
 	return at
-}
-
-// Token is what Meta tells of a token.
-type Token struct {
-	Valid bool
-	// Expires is zero for one that does not.
-	Expires time.Time
-	Scopes  []string
-	// Problem is Meta's own word on one that is not valid.
-	Problem string
-}
-
-// DebugToken asks about the token of cred, in the name of the app: with its id, and its secret, which cred has.
-func (c *Client) DebugToken(ctx context.Context, cred Credentials, appID string) (Token, error) {
-	var out struct {
-		Data struct {
-			Valid   bool     `json:"is_valid"`
-			Expires int64    `json:"expires_at"`
-			Scopes  []string `json:"scopes"`
-			Error   struct {
-				Message string `json:"message"`
-			} `json:"error"`
-		} `json:"data"`
-	}
-	// An app's own token is its id and secret. The one that is asked about has to be in the URL: Meta knows no other way. The
-	// client's errors name no URL.
-	app := Credentials{BaseURL: cred.BaseURL, Token: config.Secret(appID + "|" + cred.AppSecret.Reveal())}
-	if _, err := c.look(ctx, app, "debug_token", url.Values{"input_token": {cred.Token.Reveal()}}, &out); err != nil {
-		return Token{}, fmt.Errorf("ask about the token: %w", err)
-	}
-	t := Token{Valid: out.Data.Valid, Scopes: out.Data.Scopes, Problem: out.Data.Error.Message}
-	if out.Data.Expires > 0 {
-		t.Expires = time.Unix(out.Data.Expires, 0).UTC()
-	}
-	return t, nil
 }
 
 // Subscription is an app that gets an account's webhooks.

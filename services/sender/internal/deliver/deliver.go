@@ -57,8 +57,10 @@ type Deps struct {
 	Ledger   Ledger
 	// Reconciler may be nil: what is in doubt is then unknown in the end.
 	Reconciler Reconciler
-	// Pauses may be nil.
-	Pauses  Pauses
+	// Pauses may be nil: nobody is told.
+	Pauses Pauses
+	// Gate holds paused accounts back; one of its own if nil.
+	Gate    *limit.Gate
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 }
@@ -127,7 +129,10 @@ func New(d Deps, o Options) (*Deliverer, error) {
 	if o.At == nil {
 		o.At = func(Step) {}
 	}
-	v := &Deliverer{d: d, o: o, rates: limit.NewRates(o.RatePerAccount), gate: limit.NewGate(o.Now), breakers: limit.NewBreakers(d.Log)}
+	v := &Deliverer{d: d, o: o, rates: limit.NewRates(o.RatePerAccount), gate: d.Gate, breakers: limit.NewBreakers(d.Log)}
+	if v.gate == nil {
+		v.gate = limit.NewGate(o.Now)
+	}
 	v.shows = newShows()
 	var err error
 	v.metrics, err = newMetrics(d.Metrics, v.gate)
@@ -136,9 +141,6 @@ func New(d Deps, o Options) (*Deliverer, error) {
 
 // Close waits for what is being shown beside the messages, a few seconds at most. Deliver is not called any more.
 func (v *Deliverer) Close() { v.shows.group.Wait() }
-
-// Gate is what holds paused accounts back, for who learns of pauses elsewhere.
-func (v *Deliverer) Gate() *limit.Gate { return v.gate }
 
 // Deliver carries out an intent, one message after another, and returns what came of each. With an error it returns what
 // came of the first ones: worth publishing, but the intent is not done and comes again. Messages that have an outcome
@@ -352,6 +354,9 @@ func (v *Deliverer) claim(ctx context.Context, m *message) (*ledger.Claim, error
 	}
 	return claim, nil
 }
+
+// Credentials are those that an account's messages are sent with.
+func (v *Deliverer) Credentials(a accounts.Account) graph.Credentials { return v.credentials(a) }
 
 func (v *Deliverer) credentials(a accounts.Account) graph.Credentials {
 	cred := graph.Credentials{BaseURL: a.GraphURL(v.o.GraphURL), Token: a.Token, AppSecret: a.AppSecret}

@@ -29,7 +29,7 @@ const (
 // Pauses hears of pauses as they begin and end.
 type Pauses interface {
 	Paused(k limit.Key, p Pause)
-	Resumed(k limit.Key)
+	Resumed(k limit.Key, channel dm.Channel)
 }
 
 // Pause is what there is to say of a pause.
@@ -153,7 +153,7 @@ func (v *Deliverer) used(ctx context.Context, m *message, u graph.Usage) {
 func (v *Deliverer) resumed(ctx context.Context, m *message, k limit.Key) {
 	v.d.Log.InfoContext(ctx, "account.resumed", telemetry.KeyAccount, m.intent.Account, "scope", k.Kind)
 	if v.d.Pauses != nil {
-		v.d.Pauses.Resumed(k)
+		v.d.Pauses.Resumed(k, m.intent.Channel)
 	}
 }
 

@@ -73,8 +73,11 @@ type Pause struct {
 	Most time.Duration
 }
 
-// NewGate makes an open gate; now is the clock.
+// NewGate makes an open gate; now is the clock, time.Now if nil.
 func NewGate(now func() time.Time) *Gate {
+	if now == nil {
+		now = time.Now
+	}
 	return &Gate{now: now, paused: map[Key]*pause{}, ended: map[Key]ended{}}
 }
 

@@ -159,3 +159,97 @@ func TestTheBreakerIsAboutTheHost(t *testing.T) {
 	require.Error(t, call("a", nil))
 	require.NoError(t, call("b", nil), "another host")
 }
+
+func TestEachKindHasARateOfItsOwn(t *testing.T) {
+	t.Parallel()
+	rates := limit.NewRates(100)
+	// go on until the kind's turn is too far away to wait for: what is let through at once, and how far it is then.
+	until := func(kind limit.Kind) (n int, err error) {
+		for ; n < 1000; n++ {
+			stop := make(chan struct{})
+			close(stop) // a turn that has to be waited for is enough to know
+			if _, err = rates.Wait(t.Context(), "a", kind, stop); err != nil {
+				return n, err
+			}
+		}
+		return n, nil
+	}
+	n, err := until(limit.PrivateReplies)
+	require.Equal(t, 50, n, "an hour's worth may not come at once, some of it may")
+	var turn *limit.TurnError
+	require.ErrorAs(t, err, &turn)
+	require.NotErrorIs(t, err, limit.ErrPaused, "it holds up private replies only")
+	require.InDelta(t, 3600.0/700, time.Until(turn.At).Seconds(), 0.5)
+	n, err = until(limit.Media)
+	require.Equal(t, 1, n)
+	require.ErrorIs(t, err, limit.ErrStopped, "a tenth of a second is waited for")
+	waited, err := rates.Wait(t.Context(), "a", limit.Texts, nil)
+	require.NoError(t, err)
+	require.False(t, waited, "texts are not held up by the other kinds")
+}
+
+func TestUsageSlowsAnAccountDown(t *testing.T) {
+	t.Parallel()
+	rates := limit.NewRates(100)
+	for _, step := range []struct {
+		percent int
+		factor  float64
+		news    bool
+	}{{0, 1, false}, {79, 1, false}, {80, 1, false}, {90, .25, true}, {95, .0625, false}, {99, .005, false}, {250, .005, false}, {20, 1, true}} {
+		factor, news := rates.Used("a", step.percent)
+		require.InDelta(t, step.factor, factor, 1e-9, "%d %%", step.percent)
+		require.Equal(t, step.news, news, "%d %%", step.percent)
+	}
+	_, err := rates.Wait(t.Context(), "a", limit.Texts, nil)
+	require.NoError(t, err)
+	rates.Used("a", 100)
+	_, err = rates.Wait(t.Context(), "a", limit.Texts, nil)
+	require.ErrorIs(t, err, limit.ErrPaused)
+	var turn *limit.TurnError
+	require.ErrorAs(t, err, &turn)
+	require.InDelta(t, 2, time.Until(turn.At).Seconds(), 0.5, "one in two seconds")
+	waited, err := rates.Wait(t.Context(), "b", limit.Texts, nil)
+	require.NoError(t, err)
+	require.False(t, waited, "another account is not slowed down")
+}
+
+func TestAPauseThatComesBackSoonGoesOnGrowing(t *testing.T) {
+	t.Parallel()
+	h := &hand{at: time.Unix(1_000_000, 0)}
+	gate := limit.NewGate(h.now)
+	key := limit.Account("a")
+	begin := func() time.Duration {
+		until, news := gate.Pause(key, limit.Pause{Reason: "why", For: 5 * time.Second, Most: 15 * time.Second})
+		require.True(t, news)
+		return until.Sub(h.at)
+	}
+	end := func() {
+		h.at = gate.Closed(key, "").Until
+		require.Zero(t, gate.Closed(key, "").Until)
+		require.True(t, gate.Open(key))
+	}
+	require.Equal(t, 5*time.Second, begin())
+	end()
+	h.at = h.at.Add(time.Minute)
+	require.Equal(t, 10*time.Second, begin())
+	end()
+	require.Equal(t, 15*time.Second, begin(), "as far as it may")
+	end()
+	h.at = h.at.Add(time.Hour)
+	require.Equal(t, 5*time.Second, begin())
+}
+
+func TestAPauseThatAnotherFoundHoldsHereToo(t *testing.T) {
+	t.Parallel()
+	h := &hand{at: time.Unix(1_000_000, 0)}
+	gate := limit.NewGate(h.now)
+	key := limit.Account("a")
+	gate.Keep(key, limit.Pause{Reason: "theirs", For: time.Minute}, h.at.Add(time.Minute))
+	require.Equal(t, limit.Verdict{Until: h.at.Add(time.Minute), Reason: "theirs"}, gate.Closed(key, ""))
+	gate.Keep(key, limit.Pause{Reason: "later", For: time.Hour}, h.at.Add(time.Hour))
+	require.Equal(t, "theirs", gate.Closed(key, "").Reason, "what is known already is not touched")
+	gate.Clear(key)
+	gate.Clear(key)
+	require.Zero(t, gate.Closed(key, ""))
+	require.Zero(t, gate.Size())
+}

@@ -56,6 +56,14 @@ func (l *Lot) Tend(ctx context.Context, partition int) (work func(), err error) 
 	return w.run, nil
 }
 
+// Owns says whether a partition is ours.
+func (l *Lot) Owns(partition int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.wards[partition]
+	return w != nil && !w.closed
+}
+
 func (w *ward) ask() (map[string]uint64, error) {
 	ctx, cancel := context.WithTimeout(w.ctx, countTimeout)
 	defer cancel()

@@ -108,7 +108,7 @@ func (x *examination) token(ctx context.Context, check string) {
 		x.r.warn(check+" token", "set FACEBOOK_APP_ID", "when it expires and what it may do cannot be asked without the app's id")
 		return
 	}
-	t, err := x.client.DebugToken(ctx, x.cred, x.g.AppID)
+	t, err := x.client.DebugToken(ctx, x.cred.AsApp(x.g.AppID), x.cred.Token)
 	left := time.Until(t.Expires)
 	switch {
 	case err != nil:

@@ -1,0 +1,105 @@
+package sender
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/alert"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/meta/graph"
+	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/sender/internal/deliver"
+	"github.com/parley-dm/parley/services/sender/internal/ledger"
+	"github.com/parley-dm/parley/services/sender/internal/limit"
+	"github.com/parley-dm/parley/services/sender/internal/park"
+	"github.com/parley-dm/parley/services/sender/internal/reconcile"
+	"github.com/parley-dm/parley/services/sender/internal/standing"
+	"github.com/parley-dm/parley/services/sender/internal/tokens"
+)
+
+// parts are what the stage is made of.
+type parts struct {
+	alerts   *alert.Alerts
+	standing *standing.Keeper
+	tokens   *tokens.Keeper
+	lot      *park.Lot
+	close    func()
+	handler  pipeline.Handler[dm.ReplyIntent]
+}
+
+// assemble makes the parts, from the bottom up: alerts, how accounts stand, deliveries, parking, tokens.
+func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accounts.Book, client *graph.Client) (*parts, error) {
+	tel := p.Telemetry()
+	s, gate := &parts{}, limit.NewGate(nil)
+	var err error
+	if s.alerts, err = alert.New(cfg.Alerts, alert.Options{Service: Name, Log: tel.Log, Metrics: tel.Metrics}); err != nil {
+		return nil, err
+	}
+	states, err := p.Bucket(ctx, topology.Accounts)
+	if err != nil {
+		return nil, err
+	}
+	s.standing = standing.New(standing.Deps{Bucket: states, Accounts: book, Gate: gate, Alerts: s.alerts, Log: tel.Log})
+
+	memory, err := p.Bucket(ctx, topology.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	deliverer, err := deliver.New(deliver.Deps{
+		Accounts: book, Graph: client, Log: tel.Log, Metrics: tel.Metrics, Pauses: s.standing, Gate: gate,
+		Ledger:     ledger.New(memory, ledger.Options{Doubt: cfg.DoubtTimeout, SettleTimeout: settleTimeout}),
+		Reconciler: reconcile.New(p, client),
+	}, deliver.Options{
+		GraphURL: strings.TrimRight(cfg.GraphURL, "/"), AppSecret: cfg.proofSecret(), RatePerAccount: cfg.RatePerAccount, ClaimTimeout: claimTimeout,
+		InFlight: cfg.inFlight(), At: cfg.at(), MarkSeen: cfg.MarkSeen, TypingTime: cfg.TypingTime,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+
+	s.close = deliverer.Close
+	s.handler = send(p, deliverer, cfg.At)
+	parking, err := p.Parking(ctx, handlerName, s.handler)
+	if err != nil {
+		return nil, err
+	}
+	s.lot, err = park.New(parking, park.Options{
+		Handler: handlerName, MaxInFlight: cfg.MaxInFlight, Changed: book.Changed, Log: tel.Log, Metrics: tel.Metrics,
+		// A queue's name says the account and not the channel; there is one channel so far.
+		Depth: func(account string, parked uint64) { s.standing.Parked(dm.ChannelInstagram, account, parked) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	s.tokens, err = lookAfterTokens(ctx, cfg, p, book, client, deliverer, s)
+	return s, err
+}
+
+// lookAfterTokens makes the part that knows when tokens die.
+func lookAfterTokens(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accounts.Book, client *graph.Client, d *deliver.Deliverer, s *parts) (*tokens.Keeper, error) {
+	kept, err := p.Bucket(ctx, topology.Tokens)
+	if err != nil {
+		return nil, err
+	}
+	var vault *accounts.Vault
+	if cfg.TokenKey != "" {
+		if vault, err = accounts.NewVault(cfg.TokenKey); err != nil {
+			return nil, fmt.Errorf("TOKEN_KEY: %w", err)
+		}
+	}
+	for _, a := range book.All() {
+		if vault == nil && a.Login == accounts.LoginInstagram {
+			p.Telemetry().Log.Warn("config.tokens_are_not_refreshed", "what_to_do", "set TOKEN_KEY: tokens of Instagram logins die 60 days after they were made")
+			break
+		}
+	}
+	return tokens.New(tokens.Deps{
+		Book: book, Graph: client, Bucket: kept, Standing: s.standing, Alerts: s.alerts, Log: p.Telemetry().Log, Vault: vault,
+		Owns: func(channel dm.Channel, account string) bool {
+			return s.lot.Owns(dm.AccountPartition(channel, account, p.Partitions()))
+		},
+	}, tokens.Options{Credentials: d.Credentials, AppID: cfg.AppID, AppSecret: cfg.proofSecret()}), nil
+}
