@@ -139,7 +139,7 @@ func (b *bench) send(w http.ResponseWriter, r *http.Request) {
 // sender runs one until stop is called.
 func (b *bench) sender(more ...string) (stop func() error) {
 	b.t.Helper()
-	cfg, err := config.Load[sender.Config](environ(append(more, "NATS_URL="+b.server.URL(), "GRAPH_API_URL="+b.graph.URL+"/", "SEND_RATE_PER_ACCOUNT=0", "LOG_LEVEL=ERROR")...))
+	cfg, err := config.Load[sender.Config](environ(append([]string{"NATS_URL=" + b.server.URL(), "GRAPH_API_URL=" + b.graph.URL + "/", "SEND_RATE_PER_ACCOUNT=0", "LOG_LEVEL=ERROR"}, more...)...))
 	require.NoError(b.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -83,6 +84,8 @@ type Rates struct {
 
 // turns are one account's.
 type turns struct {
+	slowed atomic.Uint32 // how often they became fewer
+
 	mu     sync.Mutex
 	factor float64
 	byKind map[Kind]*rate.Limiter
@@ -99,32 +102,43 @@ func (r *Rates) Wait(ctx context.Context, account string, kind Kind, stop <-chan
 	if r.limit <= 0 {
 		return false, nil
 	}
-	turn := r.limiter(account, kind).Reserve()
-	delay := turn.Delay()
-	switch {
-	case delay == 0:
-		return false, nil
-	case delay > maxTurn:
-		turn.Cancel()
-		return true, &TurnError{Kind: kind, At: time.Now().Add(delay)}
-	}
-	// Others have the handler's place meanwhile: one account at its limit must not take all of them.
-	return true, bus.Aside(ctx, func() error {
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return nil
-		case <-stop:
-		case <-ctx.Done():
+	for t := r.turns(account); ; waited = true {
+		slowed := t.slowed.Load()
+		turn := r.limiter(t, kind).Reserve()
+		delay := turn.Delay()
+		switch {
+		case delay == 0:
+			return waited, nil
+		case delay > maxTurn:
+			turn.Cancel()
+			return true, &TurnError{Kind: kind, At: time.Now().Add(delay)}
 		}
-		turn.Cancel()
-		return ErrStopped
-	})
+		// Others have the handler's place meanwhile: one account at its limit must not take all of them.
+		err := bus.Aside(ctx, func() error { return sleep(ctx, delay, stop) })
+		if err != nil {
+			turn.Cancel()
+			return true, err
+		}
+		if t.slowed.Load() == slowed {
+			return true, nil
+		}
+		// Its turn was given at a rate that does not hold any more.
+	}
 }
 
-func (r *Rates) limiter(account string, kind Kind) *rate.Limiter {
-	t := r.turns(account)
+func sleep(ctx context.Context, d time.Duration, stop <-chan struct{}) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-stop:
+	case <-ctx.Done():
+	}
+	return ErrStopped
+}
+
+func (r *Rates) limiter(t *turns, kind Kind) *rate.Limiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.byKind[kind]
@@ -156,6 +170,9 @@ func (r *Rates) Used(account string, percent int) (factor float64, news bool) {
 		return factor, false
 	}
 	news = (t.factor == 1) != (factor == 1)
+	if factor < t.factor {
+		t.slowed.Add(1)
+	}
 	t.factor = factor
 	for kind, l := range t.byKind {
 		l.SetLimit(rate.Limit(r.limit * allowances[kind].share * factor))

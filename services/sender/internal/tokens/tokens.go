@@ -178,14 +178,16 @@ func (k *Keeper) one(ctx context.Context, a accounts.Account) (asked bool, err e
 		}
 		k.d.Standing.Token(a.Channel, a.ID, state)
 	}
-	k.warn(a, state)
+	if err == nil { // else it is not known how it stands
+		k.warn(a, state)
+	}
 	return asked, err
 }
 
 // facebook asks about a Page token; most live for ever.
 func (k *Keeper) facebook(ctx context.Context, a accounts.Account, state *accounts.TokenState) (bool, error) {
 	if k.o.Now().Sub(state.Checked) < checkEvery {
-		return false, nil
+		return false, nil // after a failure too: nothing depends on it
 	}
 	cred := k.o.Credentials(a)
 	if k.o.AppID != "" && k.o.AppSecret != "" {
