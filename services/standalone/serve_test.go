@@ -14,6 +14,8 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +43,8 @@ type world struct {
 	environ []string
 	webhook string
 	client  *http.Client
+	// between stands in front of the played Graph API and may change a call, or answer it and say so; nil lets all pass.
+	between atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 }
 
 func newWorld(t *testing.T, more ...string) *world {
@@ -52,12 +56,17 @@ func newWorld(t *testing.T, more ...string) *world {
 	port := freePort(t)
 	w.webhook = "http://127.0.0.1:" + port + "/webhooks/instagram"
 
-	meta, err := config.Load[simulator.Config]([]string{"WEBHOOK_URL=" + w.webhook, "GRAPH_RATE=0"})
+	meta, err := config.Load[simulator.Config](append([]string{"WEBHOOK_URL=" + w.webhook, "GRAPH_RATE=0"}, ofSimulator(more)...))
 	require.NoError(t, err)
 	w.meta, err = simulator.New(meta)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.meta.Close()) })
-	graph := httptest.NewServer(w.meta.Handler())
+	played := w.meta.Handler()
+	graph := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if f := w.between.Load(); f == nil || !(*f)(rw, r) {
+			played.ServeHTTP(rw, r)
+		}
+	}))
 	t.Cleanup(graph.Close)
 	w.environ = append([]string{
 		"DATABASE_URL=" + db.URL.Reveal(), "DATA_DIR=" + t.TempDir(), "HOST=127.0.0.1", "PORT=" + port, "ADMIN_ADDR=127.0.0.1:0",
@@ -65,6 +74,17 @@ func newWorld(t *testing.T, more ...string) *world {
 		"INSTAGRAM_PAGE_ACCESS_TOKEN=demo-token", "SEND_RATE_PER_ACCOUNT=0", "LOG_LEVEL=ERROR",
 	}, more...)
 	return w
+}
+
+// ofSimulator are the variables that the simulator has for itself.
+func ofSimulator(environ []string) []string {
+	var out []string
+	for _, kv := range environ {
+		if strings.HasPrefix(kv, "SIMULATOR_") {
+			out = append(out, kv)
+		}
+	}
+	return out
 }
 
 func freePort(t *testing.T) string {
