@@ -52,7 +52,13 @@ func (b *Bucket) Get(ctx context.Context, key string) (Entry, error) {
 // Create writes a key that has no value and returns its revision, or fails with [ErrKeyExists]. After [ErrUnavailable] it
 // may have been written all the same: Create again then finds what the first wrote.
 func (b *Bucket) Create(ctx context.Context, key string, value []byte) (uint64, error) {
-	rev, err := b.write(ctx, key, value, 0)
+	return b.CreateFor(ctx, key, value, 0)
+}
+
+// CreateFor is Create of a value that the server forgets after a time, of a second at least; 0 is never. The bucket must
+// have been made for such values.
+func (b *Bucket) CreateFor(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
+	rev, err := b.write(ctx, key, value, 0, ttl)
 	if !errors.Is(err, ErrWrongRevision) {
 		return rev, err
 	}
@@ -62,7 +68,11 @@ func (b *Bucket) Create(ctx context.Context, key string, value []byte) (uint64, 
 	} else if !errors.Is(err, ErrKeyNotFound) {
 		return 0, err
 	}
-	rev, err = b.kv.Create(ctx, key, value)
+	var opts []jetstream.KVCreateOpt
+	if ttl > 0 {
+		opts = append(opts, jetstream.KeyTTL(ttl))
+	}
+	rev, err = b.kv.Create(ctx, key, value, opts...)
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return 0, fmt.Errorf("create %s: %w", key, ErrKeyExists)
 	}
@@ -75,7 +85,12 @@ func (b *Bucket) Create(ctx context.Context, key string, value []byte) (uint64, 
 // Update writes a key whose revision is known and returns the new one, or fails with [ErrWrongRevision]. After
 // [ErrUnavailable] it may have been written all the same.
 func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	return b.write(ctx, key, value, revision)
+	return b.write(ctx, key, value, revision, 0)
+}
+
+// UpdateFor is Update with a time to live, as for [Bucket.CreateFor].
+func (b *Bucket) UpdateFor(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
+	return b.write(ctx, key, value, revision, ttl)
 }
 
 // Put writes a key whatever it holds.
@@ -148,9 +163,14 @@ func entryOf(e jetstream.KeyValueEntry) Entry {
 
 // write is a compare-and-set as one asynchronous publish: the server stores it only when the key's last sequence is the
 // expected one.
-func (b *Bucket) write(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+func (b *Bucket) write(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
 	m := &nats.Msg{Subject: b.prefix + key, Data: value}
-	future, err := b.conn.js.PublishMsgAsync(m, jetstream.WithExpectLastSequencePerSubject(revision))
+	opts := make([]jetstream.PublishOpt, 1, 2)
+	opts[0] = jetstream.WithExpectLastSequencePerSubject(revision)
+	if ttl > 0 {
+		opts = append(opts, jetstream.WithMsgTTL(ttl))
+	}
+	future, err := b.conn.js.PublishMsgAsync(m, opts...)
 	if err != nil {
 		return 0, fmt.Errorf("write %s: %w: %w", key, ErrUnavailable, err)
 	}

@@ -11,6 +11,7 @@ const (
 	OutcomeFailed  Outcome = "failed"  // refused for good
 	OutcomeExpired Outcome = "expired" // its messaging window closed before it could be sent
 	OutcomeUnknown Outcome = "unknown" // it may or may not have been sent; never sent again blindly
+	OutcomeHeld    Outcome = "held"    // not sent: a person or another app had the conversation by then
 )
 
 // Stop says that Meta refused more than one message: nothing automatic should follow in that conversation. Whoever keeps who

@@ -27,6 +27,7 @@ const (
 	KindComment       EventKind = "comment"        // a comment on a post
 	KindLiveComment   EventKind = "live_comment"   // a comment on a live video
 	KindMention       EventKind = "mention"        // the account was mentioned
+	KindHold          EventKind = "hold"           // who has the conversation changed; made by Parley, never by Meta
 	KindUnknown       EventKind = "unknown"        // well-formed, but not understood: kept raw
 )
 
@@ -37,6 +38,7 @@ type Source string
 const (
 	SourceWebhook  Source = "webhook"
 	SourceBackfill Source = "backfill" // found by comparing with the conversations API
+	SourceParley   Source = "parley"   // it happened here
 )
 
 // Event is one thing that happened in a conversation.
@@ -79,6 +81,8 @@ type Event struct {
 	Username  string `json:"username,omitempty"`
 	// Own: the account itself wrote the comment, or has seen the messages.
 	Own bool `json:"own,omitempty"`
+	// Hold is the change, for KindHold.
+	Hold *Hold `json:"hold,omitempty"`
 	// Standby: another app owns the thread and we were only told.
 	Standby bool `json:"standby,omitempty"`
 	// KnownAccount: the account is one that this installation answers for. Others are kept and never answered.

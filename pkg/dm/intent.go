@@ -1,6 +1,9 @@
 package dm
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Origin says who decided a reply.
 type Origin string
@@ -12,6 +15,11 @@ const (
 	OriginEngine   Origin = "engine"
 	OriginOperator Origin = "operator" // a person, in the console
 )
+
+// Alike compares a text that was sent with one that came back: Meta may change white space.
+func Alike(a, b string) bool {
+	return a == b || strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
+}
 
 // ReplyIntent is the decision to say something to a customer, before it is said.
 type ReplyIntent struct {

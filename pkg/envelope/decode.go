@@ -75,6 +75,8 @@ func (s *scanner) event(e *dm.Event) {
 			e.Edits = int(s.number())
 		case "own":
 			e.Own = s.flag()
+		case "hold":
+			s.hold(&e.Hold)
 		case "standby":
 			e.Standby = s.flag()
 		case "known_account":
@@ -136,6 +138,34 @@ func (s *scanner) eventDetail(e *dm.Event, name []byte) {
 		return
 	}
 	*to = s.text()
+}
+
+func (s *scanner) hold(to **dm.Hold) {
+	if *to != nil {
+		s.fail() // a second time
+	}
+	h := &dm.Hold{}
+	*to = h
+	for more := s.first('{', '}'); more; more = s.more('}') {
+		switch string(s.name()) {
+		case "holder":
+			h.Holder = dm.Holder(s.text())
+		case "reason":
+			h.Reason = dm.HoldReason(s.text())
+		case "by":
+			h.By = s.text()
+		case "at":
+			h.At = s.time()
+		case "until":
+			h.Until = s.time()
+		case "mid":
+			h.MID = s.text()
+		case "cause":
+			h.Cause = s.text()
+		default:
+			s.fail()
+		}
+	}
 }
 
 func (s *scanner) attachments(to *[]dm.Attachment) {

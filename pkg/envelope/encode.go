@@ -82,6 +82,7 @@ func (w *writer) event(e *dm.Event) {
 	if e.Own {
 		w.flag("own", true)
 	}
+	w.hold(e.Hold)
 	if e.Standby {
 		w.flag("standby", true)
 	}
@@ -92,6 +93,24 @@ func (w *writer) event(e *dm.Event) {
 	if len(e.Raw) > 0 {
 		w.raw("raw", e.Raw)
 	}
+}
+
+func (w *writer) hold(h *dm.Hold) {
+	if h == nil {
+		return
+	}
+	w.key("hold")
+	w.out = append(w.out, '{')
+	w.str("holder", string(h.Holder))
+	w.str("reason", string(h.Reason))
+	w.optional("by", h.By)
+	w.time("at", h.At)
+	if !h.Until.IsZero() {
+		w.time("until", h.Until)
+	}
+	w.optional("mid", h.MID)
+	w.optional("cause", h.Cause)
+	w.out = append(w.out, '}')
 }
 
 func (w *writer) attachments(all []dm.Attachment) {

@@ -2,14 +2,18 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/envelope"
+	"github.com/parley-dm/parley/pkg/meta/graph"
 	"github.com/parley-dm/parley/pkg/pipeline/replay"
 	"github.com/parley-dm/parley/pkg/topology"
 )
@@ -37,6 +41,109 @@ func (p *Pipeline) subjects(c dm.Conversation, kinds ...dm.EventKind) []string {
 func (p *Pipeline) Sent(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Delivery, error) {
 	subject := "dm.delivery." + topology.Token(c.Account) + "." + string(dm.OutcomeSent)
 	return said[dm.Delivery](ctx, p, topology.Deliveries, []string{subject}, c, since)
+}
+
+// FollowSent calls sent with every delivery that says sent, from a time of the bus's clock on, until ctx ends, and behind with
+// whether more of them are stored than were told. Both are called by one goroutine and must not take long.
+func (p *Pipeline) FollowSent(ctx context.Context, since time.Time, sent func(dm.Delivery), behind func(bool)) error {
+	consumer, err := p.conn.JetStream().OrderedConsumer(ctx, topology.Deliveries.Name, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{"dm.delivery.*." + string(dm.OutcomeSent)}, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+	})
+	if err != nil {
+		return fmt.Errorf("follow what is sent: %w", err)
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("follow what is sent: %w", err)
+	}
+	behind(info.NumPending > 0)
+	consuming, err := consumer.Consume(func(m jetstream.Msg) {
+		// One that cannot be read is of a newer version, or somebody else's: those who ask find it in the ledger.
+		if e, err := envelope.Decode[dm.Delivery](m.Data()); err == nil {
+			sent(e.Data)
+		}
+		if at, err := m.Metadata(); err == nil {
+			behind(at.NumPending > 0)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("follow what is sent: %w", err)
+	}
+	defer consuming.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-consuming.Closed():
+		return fmt.Errorf("follow what is sent: %w", bus.ErrClosed)
+	}
+}
+
+// Spoken is one message that was to be said in a conversation, and what the sender's ledger has of it.
+type Spoken struct {
+	IntentID string
+	Part     int
+	Text     string
+	// MID is Meta's id, when it was sent.
+	MID string
+	// InFlight: it may be on its way, or may have been sent. Unknown: that was given up.
+	InFlight, Unknown bool
+}
+
+// maxParts bounds the messages of one intent that are looked for.
+const maxParts = 100
+
+// Spoken reads what became of the messages that were decided in a conversation since a time of the bus's clock, and that the
+// sender has begun. It reads all of the account's intents since, and is for the rare case.
+func (p *Pipeline) Spoken(ctx context.Context, c dm.Conversation, since time.Time) ([]Spoken, error) {
+	subject := topology.IntentSubject(&dm.ReplyIntent{Conversation: c}, p.partitions)
+	intents, err := said[dm.ReplyIntent](ctx, p, topology.Intents, []string{subject}, c, since)
+	if err != nil || len(intents) == 0 {
+		return nil, err
+	}
+	ledger, err := p.Bucket(ctx, topology.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	var out []Spoken
+	for _, i := range intents {
+		parts := graph.Expand(i.Parts)
+		for n := range maxParts { // a message is begun when the one before it has its outcome
+			s := Spoken{IntentID: i.ID, Part: n}
+			if n < len(parts) {
+				s.Text = parts[n].Text
+			}
+			found, err := s.look(ctx, ledger)
+			if err != nil {
+				return nil, err
+			}
+			if !found {
+				break
+			}
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// look reads the ledger's entry. Of its members these two are all that others than the sender need.
+func (s *Spoken) look(ctx context.Context, ledger *bus.Bucket) (found bool, err error) {
+	at, err := ledger.Get(ctx, topology.LedgerKey(s.IntentID, s.Part))
+	if errors.Is(err, bus.ErrKeyNotFound) {
+		return false, nil
+	}
+	var entry struct {
+		State string `json:"state"`
+		MID   string `json:"mid"`
+	}
+	if err == nil {
+		err = json.Unmarshal(at.Value, &entry)
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the ledger: %w", err)
+	}
+	s.MID, s.Unknown = entry.MID, entry.State == string(dm.OutcomeUnknown)
+	s.InFlight = entry.State == "claimed" || entry.State == "in_doubt"
+	return true, nil
 }
 
 func said[T envelope.Data](ctx context.Context, p *Pipeline, s topology.Stream, subjects []string, c dm.Conversation, since time.Time) ([]T, error) {

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// markerTTL is how long it is remembered, for those who watch, that a value's time was over.
+const markerTTL = time.Hour
 
 // metadata keys of our streams.
 const metaPartitions = "parley.partitions"
@@ -45,6 +49,9 @@ func Ensure(ctx context.Context, js jetstream.JetStream, o Options) (partitions 
 	}
 	for _, b := range Buckets() {
 		cfg := jetstream.KeyValueConfig{Bucket: b.Name, Description: b.Description, TTL: b.TTL, History: 1, Storage: jetstream.FileStorage, Replicas: o.Replicas}
+		if b.Each {
+			cfg.LimitMarkerTTL = markerTTL
+		}
 		if err := ensureBucket(ctx, js, cfg); err != nil {
 			return 0, fmt.Errorf("make bucket %s: %w", b.Name, err)
 		}
@@ -68,7 +75,7 @@ func ensureBucket(ctx context.Context, js jetstream.JetStream, want jetstream.Ke
 		return err
 	}
 	have := status.Config()
-	if have.Description == want.Description && have.TTL == want.TTL && have.History == want.History && have.Replicas == want.Replicas {
+	if have.Description == want.Description && have.TTL == want.TTL && have.History == want.History && have.LimitMarkerTTL == want.LimitMarkerTTL && have.Replicas == want.Replicas {
 		return nil
 	}
 	_, err = js.UpdateKeyValue(ctx, want)
@@ -86,6 +93,15 @@ func (s Stream) config(replicas, partitions int) jetstream.StreamConfig {
 		cfg.Metadata[metaPartitions] = strconv.Itoa(partitions)
 	}
 	return cfg
+}
+
+// Partitions is the number that the streams were made with, for those who publish and make no streams.
+func Partitions(ctx context.Context, js jetstream.JetStream) (int, error) {
+	stream, err := js.Stream(ctx, Events.Name)
+	if err != nil {
+		return 0, fmt.Errorf("read stream %s: %w", Events.Name, err)
+	}
+	return keptPartitions(stream.CachedInfo().Config)
 }
 
 // keptPartitions is the number that a stream was made with.

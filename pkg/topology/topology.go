@@ -72,6 +72,8 @@ type Bucket struct {
 	Name, Description, Keys string
 	// TTL is how long a value is kept after its last write; 0 is for ever.
 	TTL time.Duration
+	// Each: every value has a time to live of its own, or none.
+	Each bool
 }
 
 // The buckets.
@@ -92,10 +94,14 @@ var (
 		Name: "parley_tokens", Keys: "<channel>.<account>",
 		Description: "access tokens that were refreshed, encrypted with TOKEN_KEY",
 	}
+	Conversations = Bucket{
+		Name: "parley_conversations", Keys: "<channel>.<account>.<customer>", Each: true,
+		Description: "who has a conversation where that is not the bot, or was not until lately: a person or another app, until when and why",
+	}
 )
 
 // Buckets lists all buckets.
-func Buckets() []Bucket { return []Bucket{Leases, Ledger, Accounts, Tokens} }
+func Buckets() []Bucket { return []Bucket{Leases, Ledger, Accounts, Tokens, Conversations} }
 
 // EventSubject is where an event goes.
 func EventSubject(e *dm.Event, partitions int) string {
@@ -126,6 +132,14 @@ func DeadSubject(stage, account string) string {
 func (s Stream) PartitionFilter(partition int) string {
 	return fmt.Sprintf("%s.%d.>", strings.TrimSuffix(s.Subjects, ".>"), partition)
 }
+
+// ConversationKey is a conversation's key in [Conversations].
+func ConversationKey(c dm.Conversation) string {
+	return Token(string(c.Channel)) + "." + Token(c.Account) + "." + Token(c.Customer)
+}
+
+// LedgerKey is the key of one message of an intent in [Ledger].
+func LedgerKey(intentID string, part int) string { return Token(intentID) + "." + strconv.Itoa(part) }
 
 // Token makes one subject token of an id. Meta's ids are digits and pass unchanged; anything that a subject cannot hold is
 // written as =XX in hexadecimal, and nothing at all as "-".

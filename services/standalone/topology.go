@@ -32,6 +32,9 @@ func writeTopology(w io.Writer) error {
 	b.WriteString("\n## Buckets\n\n| bucket | keys | kept for | holds |\n| --- | --- | --- | --- |\n")
 	for _, k := range topology.Buckets() {
 		kept := "ever"
+		if k.Each {
+			kept = "as long as each says"
+		}
 		if k.TTL > 0 {
 			kept = fmt.Sprintf("%d hours after the last write", int(k.TTL.Hours()))
 		}

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 
@@ -234,7 +233,7 @@ type message struct {
 }
 
 func (m *message) key() string {
-	return topology.Token(m.intent.ID) + "." + strconv.Itoa(m.n)
+	return topology.LedgerKey(m.intent.ID, m.n)
 }
 
 // delivery says what the ledger says.

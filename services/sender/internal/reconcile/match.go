@@ -50,7 +50,7 @@ func compareText(a, b string) likeness {
 		return other
 	case a == b:
 		return exact
-	case alike(a, b):
+	case dm.Alike(a, b):
 		return alikeness
 	default:
 		return other
@@ -126,8 +126,3 @@ func pick(p *dm.Part, echoes []dm.Event) string {
 // listed says whether Meta documents that a conversation's list shows such a message: only then does its absence there say
 // that it was not sent.
 func listed(k dm.PartKind) bool { return k != dm.PartLikeHeart }
-
-// alike compares texts as they may come back: Meta may change white space.
-func alike(a, b string) bool {
-	return a == b || strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
-}

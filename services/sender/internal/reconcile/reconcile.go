@@ -222,7 +222,7 @@ func (r *Reconciler) among(ctx context.Context, q Question, candidates []graph.M
 		if m.From == q.Conversation.Customer {
 			continue
 		}
-		if q.Part.Text != "" && alike(m.Text, q.Part.Text) {
+		if q.Part.Text != "" && dm.Alike(m.Text, q.Part.Text) {
 			return Answer{Fate: Sent, MID: ref.ID, How: ByConversation}, nil
 		}
 		foreign = true

@@ -1,0 +1,194 @@
+package takeover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/run"
+	"github.com/parley-dm/parley/pkg/telemetry"
+)
+
+const (
+	// settling is how long after an echo the delivery of its message is waited for in memory: the echo may overtake Meta's
+	// answer. Only then the ledger is asked, which is certain but costs more.
+	settling = time.Second
+	// doubtful is how long after it an echo may wait for what is in flight: longer than the sender doubts by default.
+	doubtful = 2 * time.Minute
+	// lookBack is how old a decision may be whose message is looked for; behindPoll and doubtPoll when one looks again.
+	lookBack   = 5 * time.Minute
+	behindPoll = 250 * time.Millisecond
+	doubtPoll  = time.Second
+	// maxWaiting bounds the handlers that wait, maxLooking those that read the ledger; others wait in their lanes.
+	maxWaiting = 64
+	maxLooking = 4
+	// remembered bounds the messages in memory, and sinceStart is how old the first of them is.
+	remembered = 100_000
+	sinceStart = 2 * time.Minute
+	followWait = time.Second
+)
+
+// errUndecided is why an echo waits.
+var errUndecided = errors.New("it is not known yet whether this echo is of a message of ours")
+
+// Run follows what is sent until ctx ends.
+func (w *Watch) Run(ctx context.Context) error {
+	group := run.NewGroup(ctx)
+	group.Go("follow what is sent", w.follow)
+	group.Go("mend takeovers", w.mend)
+	return group.Wait()
+}
+
+func (w *Watch) follow(ctx context.Context) error {
+	w.sent.behind.Store(true)
+	for since := w.d.Now().Add(-sinceStart); ctx.Err() == nil; {
+		err := w.d.Streams.FollowSent(ctx, since, w.saw, w.sent.behind.Store)
+		if ctx.Err() != nil {
+			return nil
+		}
+		w.sent.behind.Store(true)
+		w.d.Telemetry.Log.WarnContext(ctx, "sent.not_followed", telemetry.KeyError, err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(followWait):
+		}
+	}
+	return nil
+}
+
+// saw takes a message of ours that was sent.
+func (w *Watch) saw(d dm.Delivery) {
+	w.sent.add(w.sent.key(d.Account, d.MID))
+	if w.d.Holds.Took(d.Conversation, d.MID) {
+		select {
+		case w.wrong <- d:
+		default: // dozens at once are a failure of another kind, which ends by itself
+		}
+	}
+}
+
+// mend gives back the conversations that were taken from the bot by a message that turns out to be ours: what is in flight may
+// be older than what is looked for, and the sender that knows may be down for long.
+func (w *Watch) mend(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case d := <-w.wrong:
+			if err := w.giveBack(ctx, d); err != nil && ctx.Err() == nil {
+				w.d.Telemetry.Log.ErrorContext(ctx, "takeover.not_mended", telemetry.KeyConversation, d.Conversation.String(), telemetry.KeyError, err)
+			}
+		}
+	}
+}
+
+func (w *Watch) giveBack(ctx context.Context, d dm.Delivery) error {
+	h := dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOurs, At: d.SentAt, MID: d.MID, Cause: d.ID}
+	change, err := w.d.Holds.Change(ctx, d.Conversation, h)
+	if err != nil || change.Event == nil {
+		return err
+	}
+	if change.Changed {
+		w.told(ctx, &dm.Event{ID: d.ID, Conversation: d.Conversation}, h)
+	}
+	return w.d.Tell(ctx, *change.Event)
+}
+
+// ours says whether an echo is of a message of ours. The error says when to ask again. Another app's id proves nothing: an
+// account that was connected by Instagram's login has an app of its own there.
+func (w *Watch) ours(ctx context.Context, e *dm.Event) (bool, error) {
+	key := w.sent.key(e.Account, e.MID)
+	switch {
+	case w.o.AppID != "" && e.AppID == w.o.AppID, e.MID == "", w.sent.has(key):
+		return true, nil
+	}
+	if left := settling - w.d.Now().Sub(e.ReceivedAt); left > 0 {
+		select {
+		case w.waiting <- struct{}{}:
+		default:
+			return false, w.later(min(left, behindPoll))
+		}
+		known := w.sent.await(ctx, key, left, bus.Draining(ctx))
+		<-w.waiting
+		switch {
+		case known:
+			return true, nil
+		case w.d.Now().Sub(e.ReceivedAt) < settling:
+			return false, w.later(0) // cut short
+		}
+	}
+	inTime := w.d.Now().Sub(e.ReceivedAt) < doubtful
+	if w.sent.behind.Load() && inTime {
+		return false, w.later(behindPoll)
+	}
+	return w.look(ctx, e, inTime)
+}
+
+func (w *Watch) later(d time.Duration) error { return bus.DeferUntil(errUndecided, w.d.Now().Add(d)) }
+
+// look asks the ledger.
+func (w *Watch) look(ctx context.Context, e *dm.Event, inTime bool) (bool, error) {
+	select {
+	case w.looking <- struct{}{}:
+		defer func() { <-w.looking }()
+	default:
+		return false, w.later(behindPoll)
+	}
+	spoken, err := w.d.Streams.Spoken(ctx, e.Conversation, eventTime(e).Add(-lookBack))
+	if err != nil {
+		return false, bus.WhileAway(fmt.Errorf("find out whose echo it is: %w", err))
+	}
+	switch judge(spoken, e) {
+	case found:
+		w.sent.add(w.sent.key(e.Account, e.MID))
+		return true, nil
+	case likely:
+		if inTime {
+			return false, w.later(doubtPoll)
+		}
+		return true, nil
+	case possible:
+		if inTime {
+			return false, w.later(doubtPoll)
+		}
+		return false, nil
+	case given:
+		return true, nil
+	default:
+		return false, nil
+	}
+}
+
+// finding is what the ledger says of an echo.
+type finding int
+
+const (
+	foreign  finding = iota // nothing of ours can have made it
+	found                   // a message of ours has its mid
+	given                   // it reads like one that may have been sent, which nobody finds out any more
+	likely                  // it reads like one that is in flight
+	possible                // another one is in flight, whose text Meta may have changed
+)
+
+// judge is pure.
+func judge(spoken []pipeline.Spoken, e *dm.Event) finding {
+	out := foreign
+	for _, s := range spoken {
+		alike := dm.Alike(s.Text, e.Text)
+		switch {
+		case s.MID == e.MID:
+			return found
+		case s.InFlight && alike:
+			out = likely
+		case s.InFlight && out != likely:
+			out = possible
+		case s.Unknown && alike && out == foreign:
+			out = given
+		}
+	}
+	return out
+}
