@@ -49,15 +49,14 @@ func (h Hold) Holds(at time.Time) bool {
 	return h.Holder != "" && h.Holder != HolderBot && (h.Until.IsZero() || at.Before(h.Until))
 }
 
+// Silences says whether what was said at a time, in a conversation that is held so, is not answered. A loop silences what
+// comes after it, not what led to it.
+func (h Hold) Silences(at time.Time) bool {
+	return h.Holder != "" && h.Holder != HolderBot && (h.Reason != HoldLoop || at.After(h.At))
+}
+
 // Stops says whether a reply is not to be sent to a conversation that is held so. What a person wrote goes out, and so does
-// the reply to the very event that gave the conversation away. A loop stops what is said after it, not what led to it.
+// the reply to the very event that gave the conversation away.
 func (h Hold) Stops(i *ReplyIntent) bool {
-	switch {
-	case i.Origin == OriginOperator, h.Cause != "" && h.Cause == i.EventID:
-		return false
-	case h.Reason == HoldLoop:
-		return i.EventTime.After(h.At)
-	default:
-		return true
-	}
+	return i.Origin != OriginOperator && (h.Cause == "" || h.Cause != i.EventID) && h.Silences(i.EventTime)
 }

@@ -95,7 +95,7 @@ const maxParts = 100
 // Spoken reads what became of the messages that were decided in a conversation since a time of the bus's clock, and that the
 // sender has begun. It reads all of the account's intents since, and is for the rare case.
 func (p *Pipeline) Spoken(ctx context.Context, c dm.Conversation, since time.Time) ([]Spoken, error) {
-	subject := topology.IntentSubject(&dm.ReplyIntent{Conversation: c}, p.partitions)
+	subject := topology.IntentSubject(&dm.ReplyIntent{Conversation: c}, p.Partitions())
 	intents, err := said[dm.ReplyIntent](ctx, p, topology.Intents, []string{subject}, c, since)
 	if err != nil || len(intents) == 0 {
 		return nil, err

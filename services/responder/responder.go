@@ -11,15 +11,13 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/accounts"
-	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/config"
-	"github.com/parley-dm/parley/pkg/dm"
-	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/postgres"
 	"github.com/parley-dm/parley/pkg/run"
+	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/responder/internal/live"
-	"github.com/parley-dm/parley/services/responder/internal/respond"
 	"github.com/parley-dm/parley/services/responder/internal/store"
 )
 
@@ -28,6 +26,9 @@ const Name = "responder"
 
 // poolSize is enough for one reading of the rules at a time; listening has a connection of its own.
 const poolSize = 2
+
+// maxQuiet bounds how long the bot may be silent by itself.
+const maxQuiet = 30 * 24 * time.Hour
 
 // Config is the responder's settings.
 type Config struct {
@@ -39,6 +40,10 @@ type Config struct {
 	MaxRepliesPerMinute int           `env:"MAX_REPLIES_PER_MINUTE" envDefault:"20" help:"automatic replies to one customer before the conversation is held and an alert raised; 0 for no bound"`
 	MaxInFlight         int           `env:"MAX_IN_FLIGHT" envDefault:"256" help:"messages handled at once"`
 	LeaseTTL            time.Duration `env:"LEASE_TTL" envDefault:"6s" help:"how long the partitions of a killed replica wait for another"`
+	TakeoverQuiet       time.Duration `env:"TAKEOVER_QUIET" envDefault:"12h" help:"how long the bot is silent in a conversation after a person of the business has written there"`
+	OtherAppQuiet       time.Duration `env:"OTHER_APP_QUIET" envDefault:"24h" help:"how long the bot is silent at most while another app has the thread and does not pass it back"`
+	LoopQuiet           time.Duration `env:"LOOP_QUIET" envDefault:"5m" help:"how long a customer who got MAX_REPLIES_PER_MINUTE must be quiet before the bot answers again"`
+	AppID               string        `env:"FACEBOOK_APP_ID" help:"the app's id: tells messages of ours, and whose a thread is"`
 	RulesPoll           time.Duration `env:"RULES_POLL" envDefault:"15s" help:"how often the rules are read in case a change was not heard of at once"`
 
 	// Host is lent by a process that runs several services.
@@ -50,6 +55,14 @@ func (c Config) Validate() error {
 	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Settings.Validate()}
 	if c.MaxRepliesPerMinute < 0 {
 		errs = append(errs, fmt.Errorf("MAX_REPLIES_PER_MINUTE: got %d, expected 0 or more", c.MaxRepliesPerMinute))
+	}
+	for _, v := range []struct {
+		name string
+		got  time.Duration
+	}{{"TAKEOVER_QUIET", c.TakeoverQuiet}, {"OTHER_APP_QUIET", c.OtherAppQuiet}, {"LOOP_QUIET", c.LoopQuiet}} {
+		if v.got < time.Second || v.got > maxQuiet {
+			errs = append(errs, fmt.Errorf("%s: got %s, expected 1s to %s", v.name, v.got, maxQuiet))
+		}
 	}
 	if c.LeaseTTL < time.Second || c.LeaseTTL > time.Minute {
 		errs = append(errs, fmt.Errorf("LEASE_TTL: got %s, expected 1s to 1m", c.LeaseTTL))
@@ -86,43 +99,37 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	answers, err := respond.New(respond.Deps{Accounts: book, Rules: rules, Telemetry: tel}, respond.Options{
-		Fallback: cfg.Fallback, MaxRepliesPerMinute: cfg.MaxRepliesPerMinute,
-	})
+	bucket, err := p.Bucket(ctx, topology.Conversations)
+	if err != nil {
+		return err
+	}
+	held := holds.New(bucket, holds.Options{Log: tel.Log})
+	stage, err := newStage(p, cfg, book, rules, held)
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
+	tel.Health.Add("holds", held.Check)
 	tel.Health.Add("rules", rules.Check)
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
-	if err := p.HandleEvents("decide", pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL}, decide(p, answers)); err != nil { //nolint:contextcheck // each message brings its own context
+	if err := p.HandleEvents("decide", pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL}, stage.decide); err != nil { //nolint:contextcheck // each message brings its own context
 		return err
 	}
 
 	group := run.NewGroup(ctx)
 	group.Go("rules", rules.Run)
 	group.Go("accounts", book.Run)
+	group.Go("holds", held.Run)
+	group.Go("takeovers", stage.takeovers.Run)
 	group.Go("decide", func(ctx context.Context) error {
-		select {
-		case <-rules.Loaded(): // an empty set would answer everything with the fallback
-			return p.Run(ctx)
-		case <-ctx.Done():
-			return nil
+		// An empty set of rules would answer everything with the fallback, and an empty copy of the holds everybody.
+		for _, ready := range []<-chan struct{}{rules.Loaded(), held.Synced()} {
+			select {
+			case <-ready:
+			case <-ctx.Done():
+				return nil
+			}
 		}
+		return p.Run(ctx)
 	})
 	return group.Wait()
-}
-
-// decide is the stage's handler.
-func decide(p *pipeline.Pipeline, answers *respond.Responder) pipeline.Handler[dm.Event] {
-	return func(ctx context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
-		intent, ok, err := answers.Answer(ctx, e.Data)
-		switch {
-		case err != nil:
-			return nil, bus.WhileAway(fmt.Errorf("decide event %s: %w", e.ID, err))
-		case !ok:
-			return nil, nil
-		default:
-			return []pipeline.Outgoing{p.Intent(intent, e.CorrelationID, e.ID)}, nil
-		}
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/meta/graph"
 	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/sender/internal/deliver"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
@@ -31,7 +32,7 @@ type parts struct {
 }
 
 // assemble makes the parts, from the bottom up: alerts, how accounts stand, deliveries, parking, tokens.
-func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accounts.Book, client *graph.Client) (*parts, error) {
+func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accounts.Book, client *graph.Client, held *holds.Holds) (*parts, error) {
 	tel := p.Telemetry()
 	s, gate := &parts{}, limit.NewGate(nil)
 	var err error
@@ -51,7 +52,7 @@ func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accou
 	deliverer, err := deliver.New(deliver.Deps{
 		Accounts: book, Graph: client, Log: tel.Log, Metrics: tel.Metrics, Pauses: s.standing, Gate: gate,
 		Ledger:     ledger.New(memory, ledger.Options{Doubt: cfg.DoubtTimeout, SettleTimeout: settleTimeout}),
-		Reconciler: reconcile.New(p, client),
+		Reconciler: reconcile.New(p, client), Holds: held,
 	}, deliver.Options{
 		GraphURL: strings.TrimRight(cfg.GraphURL, "/"), AppSecret: cfg.proofSecret(), RatePerAccount: cfg.RatePerAccount, ClaimTimeout: claimTimeout,
 		InFlight: cfg.inFlight(), At: cfg.at(), MarkSeen: cfg.MarkSeen, TypingTime: cfg.TypingTime,
@@ -61,7 +62,7 @@ func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accou
 	}
 
 	s.close = deliverer.Close
-	s.handler = send(p, deliverer, cfg.At)
+	s.handler = send(p, deliverer, &stopper{holds: held, quiet: cfg.OtherAppQuiet, log: tel.Log}, cfg.At)
 	parking, err := p.Parking(ctx, handlerName, s.handler)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,8 @@
 // Package sender is the stage that says what was decided: it is the only one that calls the Send API. A reply intent comes
 // in, each of its messages is claimed in the ledger, sent once, and a delivery says what came of it.
 //
-// It decides nothing: not what is said, nor whether a conversation is a person's now.
+// It does not decide what is said. What is automatic it keeps to itself when a person or another app has the conversation by
+// then, and it tells when Meta says that one does.
 package sender
 
 import (
@@ -18,7 +19,9 @@ import (
 	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/meta/graph"
 	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/run"
+	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/sender/internal/deliver"
 )
 
@@ -39,6 +42,9 @@ const (
 	maxTypingTime = 20 * time.Second
 )
 
+// maxQuiet bounds how long the bot may be silent by itself.
+const maxQuiet = 30 * 24 * time.Hour
+
 // BeforeAck is the last step of an intent: everything is told, and only the acknowledgement is missing.
 const BeforeAck = "before the ack"
 
@@ -56,6 +62,7 @@ type Config struct {
 	RatePerAccount float64       `env:"SEND_RATE_PER_ACCOUNT" envDefault:"100" help:"messages a second to the Send API for one account; 0 for no limit"`
 	MaxInFlight    int           `env:"MAX_IN_FLIGHT" envDefault:"256" help:"messages handled at once"`
 	LeaseTTL       time.Duration `env:"LEASE_TTL" envDefault:"6s" help:"how long the partitions of a killed replica wait for another"`
+	OtherAppQuiet  time.Duration `env:"OTHER_APP_QUIET" envDefault:"24h" help:"how long the bot is silent at most while another app has the thread and does not pass it back"`
 	SendTimeout    time.Duration `env:"SEND_TIMEOUT" envDefault:"10s" help:"how long one call of the Send API may take; what is not answered then may have been sent"`
 	DoubtTimeout   time.Duration `env:"DOUBT_TIMEOUT" envDefault:"1m" help:"how long what came of a message that may have been sent is looked for, while its conversation waits; then it is unknown and left to a person"`
 	MarkSeen       bool          `env:"MARK_SEEN" envDefault:"false" help:"show customers that their message was seen, before an automatic answer; a call of the Graph API more for each"`
@@ -91,6 +98,9 @@ func (c Config) Validate() error {
 	}
 	if c.LeaseTTL < time.Second || c.LeaseTTL > time.Minute {
 		errs = append(errs, fmt.Errorf("LEASE_TTL: got %s, expected 1s to 1m", c.LeaseTTL))
+	}
+	if c.OtherAppQuiet < time.Second || c.OtherAppQuiet > maxQuiet {
+		errs = append(errs, fmt.Errorf("OTHER_APP_QUIET: got %s, expected 1s to %s", c.OtherAppQuiet, maxQuiet))
 	}
 	if c.MaxInFlight < 1 {
 		errs = append(errs, fmt.Errorf("MAX_IN_FLIGHT: got %d, expected 1 or more", c.MaxInFlight))
@@ -138,11 +148,17 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	client := graph.New(graph.Options{Version: cfg.GraphVersion, Timeout: cfg.SendTimeout, MaxInFlight: cfg.MaxInFlight})
 	defer client.Close()
+	conversations, err := p.Bucket(ctx, topology.Conversations)
+	if err != nil {
+		return err
+	}
+	held := holds.New(conversations, holds.Options{Log: tel.Log})
 	if need := cfg.inFlight(); need > cfg.ShutdownTimeout {
 		tel.Log.Warn("config.stop_may_cut_calls", "shutdown_timeout", cfg.ShutdownTimeout.String(), "a_call_may_take", need.String())
 	}
+	tel.Health.Add("holds", held.Check)
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
-	parts, err := assemble(ctx, cfg, p, book, client)
+	parts, err := assemble(ctx, cfg, p, book, client, held)
 	if err != nil {
 		return err
 	}
@@ -153,7 +169,15 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	group := run.NewGroup(ctx)
 	group.Go("accounts", book.Run)
-	group.Go("send", p.Run)
+	group.Go("holds", held.Run)
+	group.Go("send", func(ctx context.Context) error {
+		select {
+		case <-held.Synced(): // an empty copy would let everything out
+			return p.Run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	})
 	group.Go("standing", parts.standing.Run)
 	group.Go("tokens", parts.tokens.Run)
 	group.Go("alerts", parts.alerts.Run)
@@ -168,12 +192,19 @@ func (c Config) at() func(deliver.Step) {
 }
 
 // send is the stage's handler.
-func send(p *pipeline.Pipeline, d *deliver.Deliverer, at func(step string)) pipeline.Handler[dm.ReplyIntent] {
+func send(p *pipeline.Pipeline, d *deliver.Deliverer, s *stopper, at func(step string)) pipeline.Handler[dm.ReplyIntent] {
 	return func(ctx context.Context, e envelope.Envelope[dm.ReplyIntent]) ([]pipeline.Outgoing, error) {
 		deliveries, err := d.Deliver(ctx, e.Data)
 		out := make([]pipeline.Outgoing, 0, len(deliveries))
 		for _, delivery := range deliveries {
 			out = append(out, p.Delivery(delivery, e.CorrelationID, e.ID))
+			hold, stopErr := s.stop(ctx, delivery)
+			if stopErr != nil {
+				return nil, errors.Join(err, stopErr) // nothing of it is told yet, and all of it the next time
+			}
+			if hold != nil {
+				out = append(out, p.Event(*hold, delivery.ID))
+			}
 		}
 		if err == nil && at != nil {
 			// What is told here is not told again, because it has the same ids: the step is after it.

@@ -191,7 +191,7 @@ func outcomeRank(o dm.Outcome) int {
 	switch o {
 	case dm.OutcomeSent:
 		return 3
-	case dm.OutcomeFailed, dm.OutcomeExpired:
+	case dm.OutcomeFailed, dm.OutcomeExpired, dm.OutcomeHeld:
 		return 2
 	default:
 		return 1

@@ -167,6 +167,8 @@ func (m *Message) status(readAt time.Time) string {
 		return StatusRead
 	case !sent.IsZero():
 		return StatusSent
+	case m.Delivery != nil && m.Delivery.Outcome == dm.OutcomeHeld:
+		return string(dm.OutcomeExpired) // its time was over before its window was; the delivery's reason says why
 	case m.Delivery != nil:
 		return string(m.Delivery.Outcome)
 	default:

@@ -22,7 +22,9 @@ type Turn struct {
 	AccountKnown, AccountReplies bool
 	// CustomerIsOurs: the one who wrote is an account of ours too.
 	CustomerIsOurs bool
-	Now            time.Time
+	// Hold is who else than the bot has the conversation; its zero value is nobody.
+	Hold dm.Hold
+	Now  time.Time
 }
 
 // Policy is what a business answers by.
@@ -57,6 +59,8 @@ const (
 	ReasonOwnAccount     Reason = "own_account"     // an account of ours wrote: two bots would never end
 	ReasonLate           Reason = "late"            // older than the messaging window when it arrived
 	ReasonHeld           Reason = "held"            // too many replies to one customer within a minute
+	ReasonPerson         Reason = "person"          // a person has the conversation
+	ReasonOtherApp       Reason = "other_app"       // another app has it
 )
 
 // Decision is what is answered to an event.
@@ -109,8 +113,21 @@ func silence(t Turn) (Reason, bool) {
 		return ReasonOwnAccount, true
 	case late(t):
 		return ReasonLate, true
+	case t.Hold.Silences(eventTime(t)):
+		return holdReason(t.Hold), true
 	default:
 		return "", false
+	}
+}
+
+func holdReason(h dm.Hold) Reason {
+	switch {
+	case h.Reason == dm.HoldLoop:
+		return ReasonHeld
+	case h.Holder == dm.HolderApp:
+		return ReasonOtherApp
+	default:
+		return ReasonPerson
 	}
 }
 
@@ -140,7 +157,8 @@ func eventTime(t Turn) time.Time {
 func kindReason(k dm.EventKind) Reason {
 	switch k {
 	case dm.KindEcho, dm.KindSelf, dm.KindDelete, dm.KindEdit, dm.KindEditNoop, dm.KindReaction, dm.KindUnreaction, dm.KindSeen,
-		dm.KindReferral, dm.KindOptin, dm.KindThreadControl, dm.KindStandby, dm.KindComment, dm.KindLiveComment, dm.KindMention:
+		dm.KindReferral, dm.KindOptin, dm.KindThreadControl, dm.KindStandby, dm.KindComment, dm.KindLiveComment, dm.KindMention,
+		dm.KindHold:
 		return Reason(k)
 	default:
 		return Reason(dm.KindUnknown)

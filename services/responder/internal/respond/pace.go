@@ -20,7 +20,7 @@ const (
 // pace bounds the automatic replies to one customer: two bots that talk to each other must not do it for ever.
 //
 // It counts events that ask for a reply in a sliding minute of the customer's own time, answered or not, so that a
-// conversation that was held stays so until it has calmed down. Counting by the customer's time and not by the clock lets
+// conversation that was held stays so until it has calmed down; for how long beyond that is the holds' business. Counting by the customer's time and not by the clock lets
 // messages that waited for an hour, here or at Meta, be answered when they come all at once. The same event counts
 // once, however often it is delivered, and gets the same answer. The counts live in the memory of the partition's owner: a new
 // owner begins anew, which costs one more minute's replies at worst.
@@ -38,7 +38,6 @@ type turns struct {
 	conversation dm.Conversation
 	touched      time.Time
 	events       []taken
-	holding      bool
 }
 
 // taken is an event that asked for a reply.
@@ -48,35 +47,30 @@ type taken struct {
 	held bool
 }
 
-// verdict says whether a reply may go out, and whether this event is the one that began the holding.
-type verdict struct{ held, began bool }
-
 func newPace(maximum int, now func() time.Time) *pace {
 	return &pace{max: maximum, now: now, conversations: map[dm.Conversation]*list.Element{}, recent: list.New()}
 }
 
-// take asks for one reply to an event of a conversation at the customer's time.
-func (p *pace) take(c dm.Conversation, event string, at time.Time) verdict {
+// take asks for one reply to an event of a conversation at the customer's time, and says whether it is one too many.
+func (p *pace) take(c dm.Conversation, event string, at time.Time) (held bool) {
 	if p.max <= 0 {
-		return verdict{}
+		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.turns(c)
 	for _, e := range t.events {
 		if e.id == event {
-			return verdict{held: e.held}
+			return e.held
 		}
 	}
 	t.events = slices.DeleteFunc(t.events, func(e taken) bool { return at.Sub(e.at).Abs() >= paceWindow })
-	held := len(t.events) >= p.max
-	began := held && !t.holding
-	t.holding = held
+	held = len(t.events) >= p.max
 	if surplus := len(t.events) - 2*p.max + 1; surplus > 0 {
 		t.events = slices.Delete(t.events, 0, surplus)
 	}
 	t.events = append(t.events, taken{id: event, at: at, held: held})
-	return verdict{held: held, began: began}
+	return held
 }
 
 // turns finds or begins what is remembered of a conversation, and forgets others whose time is over.

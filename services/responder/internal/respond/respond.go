@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/accounts"
 	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/responder/internal/rules"
 )
@@ -20,10 +21,17 @@ type Accounts interface {
 // Rules gives the set in use; nil while there is none.
 type Rules interface{ Current() *rules.Set }
 
+// Holds is who has which conversation.
+type Holds interface {
+	Holder(ctx context.Context, c dm.Conversation, at time.Time) (dm.Hold, bool, error)
+	Change(ctx context.Context, c dm.Conversation, h dm.Hold) (holds.Change, error)
+}
+
 // Deps is what a Responder works with.
 type Deps struct {
 	Accounts  Accounts
 	Rules     Rules
+	Holds     Holds
 	Telemetry *telemetry.Telemetry
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
@@ -34,6 +42,8 @@ type Options struct {
 	Fallback string
 	// MaxRepliesPerMinute bounds the replies to one customer; 0 for no bound.
 	MaxRepliesPerMinute int
+	// LoopQuiet is how long a customer who got too many must be quiet before the bot answers again.
+	LoopQuiet time.Duration
 }
 
 // ErrNoRules is returned before the first rules were loaded. The event is to be tried again.
@@ -56,40 +66,72 @@ func New(d Deps, o Options) (*Responder, error) {
 	return r, r.metrics.register(d.Telemetry.Metrics)
 }
 
-// Answer decides an event and gives the reply to it, if there is one. The same event asked again gives the same reply
-// while the rules are the same, and always the same id.
-func (r *Responder) Answer(ctx context.Context, e dm.Event) (dm.ReplyIntent, bool, error) {
+// Answer is what comes of an event.
+type Answer struct {
+	// Intent is the reply, nil for silence.
+	Intent *dm.ReplyIntent
+	// Hold tells that the conversation was taken from the bot, or stays so for longer; nil otherwise.
+	Hold *dm.Event
+}
+
+// Answer decides an event. The same event asked again gives the same reply while the rules are the same, and always the same
+// id.
+func (r *Responder) Answer(ctx context.Context, e dm.Event) (Answer, error) {
 	set := r.deps.Rules.Current()
 	if set == nil {
-		return dm.ReplyIntent{}, false, ErrNoRules
+		return Answer{}, ErrNoRules
 	}
 	began := time.Now()
 	account, known := r.deps.Accounts.Get(e.Channel, e.Account)
 	_, ours := r.deps.Accounts.Get(e.Channel, e.Customer)
 	t := Turn{Event: e, AccountKnown: known, AccountReplies: account.Reply, CustomerIsOurs: ours, Now: r.deps.Now()}
+	if e.FromCustomer() {
+		var err error
+		if t.Hold, _, err = r.deps.Holds.Holder(ctx, e.Conversation, eventTime(t)); err != nil {
+			return Answer{}, err
+		}
+	}
 	d := Decide(t, Policy{Rules: set, Fallback: r.opts.Fallback})
-	if d.Outcome != OutcomeSilence {
-		d = r.bound(ctx, t, d)
+	var out Answer
+	if d.Outcome != OutcomeSilence && r.pace.take(e.Conversation, e.ID, eventTime(t)) {
+		d = Decision{Outcome: OutcomeSilence, Reason: ReasonHeld}
+	}
+	if d.Reason == ReasonHeld {
+		var err error
+		if out.Hold, err = r.stop(ctx, t); err != nil {
+			return Answer{}, err
+		}
 	}
 	r.observe(ctx, t, d, time.Since(began))
-	if d.Outcome == OutcomeSilence {
-		return dm.ReplyIntent{}, false, nil
+	if d.Outcome != OutcomeSilence {
+		i := intent(t, d)
+		out.Intent = &i
 	}
-	return intent(t, d), true, nil
+	return out, nil
 }
 
-// bound turns a reply into silence when its customer had too many.
-func (r *Responder) bound(ctx context.Context, t Turn, d Decision) Decision {
-	v := r.pace.take(t.Event.Conversation, t.Event.ID, eventTime(t))
-	if !v.held {
-		return d
+// stop takes a conversation from the bot whose customer got too many replies, or lets it wait for longer when the customer
+// goes on.
+func (r *Responder) stop(ctx context.Context, t Turn) (*dm.Event, error) {
+	at := eventTime(t)
+	change, err := r.deps.Holds.Change(ctx, t.Event.Conversation, dm.Hold{
+		Holder: dm.HolderPerson, Reason: dm.HoldLoop, At: at, Until: at.Add(r.opts.LoopQuiet), Cause: t.Event.ID,
+	})
+	if err != nil {
+		return nil, err
 	}
-	if v.began {
-		r.metrics.held.Inc()
-		r.deps.Telemetry.Log.ErrorContext(ctx, "conversation.held", telemetry.KeyConversation, t.Event.Conversation.String(),
-			telemetry.KeyAccount, t.Event.Account, telemetry.KeyEvent, t.Event.ID, "max_replies_per_minute", r.opts.MaxRepliesPerMinute)
+	if change.Changed && t.Hold.Holder == "" {
+		r.alert(ctx, t)
 	}
-	return Decision{Outcome: OutcomeSilence, Reason: ReasonHeld}
+	return change.Event, nil
+}
+
+// alert tells an operator that a conversation was taken from the bot because it went on too fast.
+func (r *Responder) alert(ctx context.Context, t Turn) {
+	r.metrics.held.Inc()
+	r.deps.Telemetry.Log.ErrorContext(ctx, "conversation.held", telemetry.KeyConversation, t.Event.Conversation.String(),
+		telemetry.KeyAccount, t.Event.Account, telemetry.KeyEvent, t.Event.ID, "max_replies_per_minute", r.opts.MaxRepliesPerMinute,
+		"what_to_do", "probably another bot: look at the conversation; `parley holds release` gives it back to the bot")
 }
 
 // observe tells of a decision. At thousands a second its line belongs to DEBUG; the counters are for every day.

@@ -16,6 +16,8 @@ import (
 	"github.com/parley-dm/parley/pkg/accounts"
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/pipeline/holds"
+	"github.com/parley-dm/parley/pkg/pipeline/holds/holdstest"
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/responder/internal/respond"
 	"github.com/parley-dm/parley/services/responder/internal/rules"
@@ -38,9 +40,10 @@ func (b book) Get(_ dm.Channel, id string) (accounts.Account, bool) {
 
 type bundle struct {
 	*respond.Responder
-	log *bytes.Buffer
-	tel *telemetry.Telemetry
-	now time.Time
+	held *holds.Holds
+	log  *bytes.Buffer
+	tel  *telemetry.Telemetry
+	now  time.Time
 }
 
 func setup(t *testing.T, set *rules.Set, o respond.Options) *bundle {
@@ -49,8 +52,12 @@ func setup(t *testing.T, set *rules.Set, o respond.Options) *bundle {
 	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "responder", Common: config.Common{Debug: true}, LogTo: b.log, NoAdmin: true})
 	require.NoError(t, err)
 	b.tel = tel
+	if o.LoopQuiet == 0 {
+		o.LoopQuiet = 5 * time.Minute
+	}
+	b.held = holds.New(holdstest.New(), holds.Options{Now: func() time.Time { return b.now }})
 	b.Responder, err = respond.New(respond.Deps{
-		Accounts: book{shop: {ID: shop, Reply: true}, archive: {ID: archive}}, Rules: fixed{set}, Telemetry: tel, Now: func() time.Time { return b.now },
+		Accounts: book{shop: {ID: shop, Reply: true}, archive: {ID: archive}}, Rules: fixed{set}, Holds: b.held, Telemetry: tel, Now: func() time.Time { return b.now },
 	}, o)
 	require.NoError(t, err)
 	return b
@@ -58,9 +65,12 @@ func setup(t *testing.T, set *rules.Set, o respond.Options) *bundle {
 
 func (b *bundle) answer(t *testing.T, e dm.Event) (dm.ReplyIntent, bool) {
 	t.Helper()
-	i, ok, err := b.Answer(t.Context(), e)
+	a, err := b.Answer(t.Context(), e)
 	require.NoError(t, err)
-	return i, ok
+	if a.Intent == nil {
+		return dm.ReplyIntent{}, false
+	}
+	return *a.Intent, true
 }
 
 // nth is the nth message of a conversation, written at a time.
@@ -108,7 +118,7 @@ func TestAccountsDecideWhoIsAnswered(t *testing.T) {
 func TestBeforeTheFirstRulesNothingIsDecided(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil, respond.Options{Fallback: "Thanks!"})
-	_, _, err := b.Answer(t.Context(), message("price").Event)
+	_, err := b.Answer(t.Context(), message("price").Event)
 	require.ErrorIs(t, err, respond.ErrNoRules)
 }
 
@@ -155,15 +165,68 @@ func TestTooManyRepliesToOneCustomerAreHeld(t *testing.T) {
 	_, ok := b.answer(t, other)
 	require.True(t, ok, "other customers feel nothing")
 
-	_, ok = b.answer(t, nth(8, at(62)))
-	require.False(t, ok, "three tries are less than a minute old")
-	_, ok = b.answer(t, nth(9, at(66)))
+	_, ok = b.answer(t, nth(8, at(200)))
+	require.False(t, ok, "not quiet for long enough")
+	b.now = at(1000)
+	_, ok = b.answer(t, nth(9, at(499)))
+	require.False(t, ok, "what it wrote in the meantime makes it longer, and counts by when it was written")
+	_, ok = b.answer(t, nth(10, at(800)))
 	require.True(t, ok, "calmed down")
-	for n := 10; n < 13; n++ {
-		b.answer(t, nth(n, at(67)))
+	for n := 11; n < 15; n++ {
+		b.answer(t, nth(n, at(801)))
 	}
 	require.Equal(t, 2, strings.Count(b.log.String(), "msg=conversation.held"))
 	require.InEpsilon(t, 2, gathered(t, b.tel.Gatherer(), "parley_conversations_held_total"), 0.01)
+}
+
+func TestALoopIsHeldWhereRestartsDoNotForgetIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t, priceRules(t), respond.Options{MaxRepliesPerMinute: 1})
+	_, ok := b.answer(t, nth(0, noon))
+	require.True(t, ok)
+	a, err := b.Answer(t.Context(), nth(1, noon.Add(time.Second)))
+	require.NoError(t, err)
+	require.Nil(t, a.Intent)
+	require.Equal(t, dm.KindHold, a.Hold.Kind)
+	require.Equal(t, &dm.Hold{
+		Holder: dm.HolderPerson, Reason: dm.HoldLoop, At: noon.Add(time.Second), Until: noon.Add(5*time.Minute + time.Second), Cause: "ev_1",
+	}, a.Hold.Hold)
+	again, err := b.Answer(t.Context(), nth(1, noon.Add(time.Second)))
+	require.NoError(t, err)
+	require.Equal(t, a.Hold, again.Hold, "told again with the same id")
+
+	fresh, err := respond.New(respond.Deps{
+		Accounts: book{shop: {ID: shop, Reply: true}}, Rules: fixed{priceRules(t)}, Holds: b.held, Telemetry: telemetry.Discard(), Now: func() time.Time { return b.now },
+	}, respond.Options{MaxRepliesPerMinute: 1, LoopQuiet: 5 * time.Minute})
+	require.NoError(t, err)
+	a, err = fresh.Answer(t.Context(), nth(2, noon.Add(2*time.Minute)))
+	require.NoError(t, err)
+	require.Nil(t, a.Intent)
+	require.NotNil(t, a.Hold, "it goes on, and so does the silence")
+
+	_, err = b.held.Change(t.Context(), nth(0, noon).Conversation, dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOperator, By: "anna", At: noon.Add(3 * time.Minute)})
+	require.NoError(t, err)
+	a, err = fresh.Answer(t.Context(), nth(3, noon.Add(4*time.Minute)))
+	require.NoError(t, err)
+	require.NotNil(t, a.Intent, "an operator gave it back")
+}
+
+func TestWhatAPersonOrAnotherAppHasIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	for holder, reason := range map[dm.Holder]string{dm.HolderPerson: "person", dm.HolderApp: "other_app"} {
+		b := setup(t, priceRules(t), respond.Options{})
+		c := nth(0, noon).Conversation
+		_, err := b.held.Change(t.Context(), c, dm.Hold{Holder: holder, Reason: dm.HoldTakeover, At: noon, Until: noon.Add(time.Hour)})
+		require.NoError(t, err)
+		_, ok := b.answer(t, nth(1, noon.Add(time.Second)))
+		require.False(t, ok)
+		require.Contains(t, b.log.String(), "outcome=silence reason="+reason)
+		b.now = noon.Add(2 * time.Hour)
+		_, ok = b.answer(t, nth(2, noon.Add(59*time.Minute)))
+		require.False(t, ok, "written while it was held")
+		_, ok = b.answer(t, nth(3, noon.Add(time.Hour)))
+		require.True(t, ok, "over")
+	}
 }
 
 func TestARedeliveredEventCountsOnce(t *testing.T) {
@@ -214,7 +277,7 @@ func TestConcurrentConversations(t *testing.T) {
 			for n := range 10 {
 				e := nth(c*100+n, noon)
 				e.Customer = fmt.Sprint(c)
-				if _, ok, err := b.Answer(t.Context(), e); err == nil && ok {
+				if a, err := b.Answer(t.Context(), e); err == nil && a.Intent != nil {
 					answered++
 				}
 			}
@@ -241,14 +304,14 @@ func gathered(t *testing.T, g prometheus.Gatherer, name string) float64 {
 
 func BenchmarkAnswer(b *testing.B) {
 	set, _ := rules.Compile([]rules.Rule{{ID: "1", Name: "prices", MatchType: rules.MatchContains, Keywords: []string{"price"}, Response: "5"}})
-	r, err := respond.New(respond.Deps{Accounts: book{shop: {ID: shop, Reply: true}}, Rules: fixed{set}, Telemetry: telemetry.Discard()}, respond.Options{MaxRepliesPerMinute: 20})
+	r, err := respond.New(respond.Deps{Accounts: book{shop: {ID: shop, Reply: true}}, Rules: fixed{set}, Holds: holds.New(holdstest.New(), holds.Options{}), Telemetry: telemetry.Discard()}, respond.Options{MaxRepliesPerMinute: 20})
 	require.NoError(b, err)
 	e := message("what is the price?").Event
 	n := 0
 	for b.Loop() {
 		n++
 		e.ID, e.Customer, e.Time = fmt.Sprint(n), fmt.Sprint(n%2000), noon.Add(time.Duration(n)*time.Millisecond)
-		if _, _, err := r.Answer(b.Context(), e); err != nil {
+		if _, err := r.Answer(b.Context(), e); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
@@ -103,7 +104,7 @@ func (w *Watch) Heard(ctx context.Context, e *dm.Event) (*dm.Event, error) {
 	}
 	change, err := w.d.Holds.Change(ctx, e.Conversation, hold)
 	if err != nil {
-		return nil, err
+		return nil, bus.WhileAway(err)
 	}
 	if change.Changed {
 		w.told(ctx, e, hold)
@@ -132,7 +133,7 @@ func (w *Watch) hold(ctx context.Context, e *dm.Event) (dm.Hold, bool, error) {
 	case e.Kind == dm.KindThreadControl:
 		record, err := w.d.Holds.Get(ctx, e.Conversation)
 		if err != nil {
-			return h, false, err
+			return h, false, bus.WhileAway(err)
 		}
 		owner, known := owner(e, w.o.AppID, record.App)
 		if !known {

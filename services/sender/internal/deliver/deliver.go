@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,6 +55,8 @@ type Deps struct {
 	Accounts Accounts
 	Graph    Graph
 	Ledger   Ledger
+	// Holds may be nil: nobody but the bot has any conversation then.
+	Holds Holds
 	// Reconciler may be nil: what is in doubt is then unknown in the end.
 	Reconciler Reconciler
 	// Pauses may be nil: nobody is told.
@@ -152,7 +155,7 @@ func (v *Deliverer) Deliver(ctx context.Context, intent dm.ReplyIntent) ([]dm.De
 	parts := graph.Expand(intent.Parts)
 	of := messages(parts)
 	done := make([]dm.Delivery, 0, of)
-	broken, mids, actions := "", []string(nil), []dm.PartKind(nil)
+	broken, gone, mids, actions := "", "", []string(nil), []dm.PartKind(nil)
 	for i, part := range parts {
 		if i > 0 && stopping(ctx) {
 			return done, limit.ErrStopped
@@ -166,7 +169,7 @@ func (v *Deliverer) Deliver(ctx context.Context, intent dm.ReplyIntent) ([]dm.De
 			actions = v.greeting(&intent)
 		}
 		part.HumanAgent = false // the sender decides that
-		m := &message{intent: &intent, part: part, n: n, of: of, broken: broken, before: mids, actions: actions}
+		m := &message{intent: &intent, part: part, n: n, of: of, broken: broken, gone: gone, before: mids, actions: actions}
 		entry, err := v.message(ctx, m)
 		if err != nil {
 			return done, fmt.Errorf("deliver message %d of intent %s: %w", n, intent.ID, err)
@@ -176,6 +179,9 @@ func (v *Deliverer) Deliver(ctx context.Context, intent dm.ReplyIntent) ([]dm.De
 		done = append(done, m.delivery(entry))
 		if entry.MID != "" {
 			mids = append(mids, entry.MID)
+		}
+		if entry.State == ledger.Held {
+			gone = entry.Reason
 		}
 		if broken == "" && (entry.State == ledger.Failed || entry.State == ledger.Expired) {
 			broken = fmt.Sprintf("message %d of %d before it was not sent: %s", n+1, of, entry.Reason)
@@ -224,6 +230,8 @@ type message struct {
 	n, of  int
 	// broken is why a message before it was not sent, which is why this one is not sent either.
 	broken string
+	// gone is who had the conversation when a message before it was to be sent: it stays unsent too.
+	gone string
 	// before are the mids of the messages before it.
 	before []string
 	// actions are shown to the customer before it.
@@ -254,6 +262,11 @@ func (v *Deliverer) message(ctx context.Context, m *message) (ledger.Entry, erro
 	m.account, known = v.d.Accounts.Get(m.intent.Channel, m.intent.Account)
 	if state, reason := v.refuse(m, known); reason != "" {
 		return v.close(ctx, m, state, reason)
+	}
+	if reason, err := v.held(ctx, m); err != nil {
+		return ledger.Entry{}, bus.WhileAway(err)
+	} else if reason != "" {
+		return v.close(ctx, m, ledger.Held, reason)
 	}
 	if err := v.turn(ctx, m); err != nil {
 		return ledger.Entry{}, err

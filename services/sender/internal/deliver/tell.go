@@ -22,7 +22,7 @@ func (v *Deliverer) told(ctx context.Context, m *message, e ledger.Entry, class 
 		level = slog.LevelError
 	case ledger.Failed, ledger.Expired, ledger.Open, ledger.InDoubt:
 		level = slog.LevelWarn
-	case ledger.Claimed, ledger.Sent:
+	case ledger.Claimed, ledger.Sent, ledger.Held:
 	}
 	var g *graph.Error
 	alert := errors.As(err, &g) && g.Alert && e.State == ledger.Failed

@@ -21,6 +21,7 @@ const (
 	Failed  State = State(dm.OutcomeFailed)
 	Expired State = State(dm.OutcomeExpired)
 	Unknown State = State(dm.OutcomeUnknown)
+	Held    State = State(dm.OutcomeHeld)
 )
 
 // Final says whether the state is an outcome.
@@ -64,7 +65,7 @@ func decode(key string, value []byte) (Entry, error) {
 		return e, fmt.Errorf("ledger entry %s: %w", key, err)
 	}
 	switch e.State {
-	case Claimed, Open, InDoubt, Sent, Failed, Expired, Unknown:
+	case Claimed, Open, InDoubt, Sent, Failed, Expired, Unknown, Held:
 		return e, nil
 	default:
 		return e, fmt.Errorf("ledger entry %s: state %q is not known to this version", key, e.State)

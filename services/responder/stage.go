@@ -1,0 +1,59 @@
+package responder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/envelope"
+	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/pipeline/holds"
+	"github.com/parley-dm/parley/services/responder/internal/live"
+	"github.com/parley-dm/parley/services/responder/internal/respond"
+	"github.com/parley-dm/parley/services/responder/internal/takeover"
+)
+
+// stage is what an event passes through: whether its conversation changes hands, then what is answered.
+type stage struct {
+	p         *pipeline.Pipeline
+	takeovers *takeover.Watch
+	answers   *respond.Responder
+}
+
+func newStage(p *pipeline.Pipeline, cfg Config, book *accounts.Book, rules *live.Rules, held *holds.Holds) (*stage, error) {
+	s := &stage{p: p}
+	var err, err2 error
+	s.takeovers, err = takeover.New(takeover.Deps{
+		Streams: p, Holds: held, Accounts: book, Telemetry: p.Telemetry(),
+		Tell: func(ctx context.Context, e dm.Event) error { return p.Publish(ctx, p.Event(e, e.Hold.Cause)) },
+	}, takeover.Options{AppID: cfg.AppID, Quiet: cfg.TakeoverQuiet, OtherApp: cfg.OtherAppQuiet})
+	s.answers, err2 = respond.New(respond.Deps{Accounts: book, Rules: rules, Holds: held, Telemetry: p.Telemetry()}, respond.Options{
+		Fallback: cfg.Fallback, MaxRepliesPerMinute: cfg.MaxRepliesPerMinute, LoopQuiet: cfg.LoopQuiet,
+	})
+	return s, errors.Join(err, err2)
+}
+
+// decide is the stage's handler.
+func (s *stage) decide(ctx context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
+	changed, err := s.takeovers.Heard(ctx, &e.Data)
+	if err != nil {
+		return nil, fmt.Errorf("hear event %s: %w", e.ID, err) // it says itself when to come back
+	}
+	answer, err := s.answers.Answer(ctx, e.Data)
+	if err != nil {
+		return nil, bus.WhileAway(fmt.Errorf("decide event %s: %w", e.ID, err))
+	}
+	var out []pipeline.Outgoing
+	if answer.Intent != nil {
+		out = append(out, s.p.Intent(*answer.Intent, e.CorrelationID, e.ID))
+	}
+	for _, hold := range []*dm.Event{changed, answer.Hold} {
+		if hold != nil {
+			out = append(out, s.p.Event(*hold, e.ID))
+		}
+	}
+	return out, nil
+}
