@@ -31,6 +31,13 @@ func event() dm.Event {
 	}
 }
 
+func hold() dm.Event {
+	return dm.Event{
+		ID: "ev_2", Conversation: conversation, Kind: dm.KindHold, MID: "m_3", KnownAccount: true, Time: at, ReceivedAt: at, Source: dm.SourceParley,
+		Hold: &dm.Hold{Holder: dm.HolderPerson, Reason: dm.HoldTakeover, By: "app 7", At: at, Until: at.Add(12 * time.Hour), MID: "m_3", Cause: "ev_1"},
+	}
+}
+
 func intent() dm.ReplyIntent {
 	return dm.ReplyIntent{
 		ID: "in_1", EventID: "ev_1", Conversation: conversation, Origin: dm.OriginRule, RuleID: "r", RuleName: "price", MatchedOn: "cost",
@@ -77,6 +84,7 @@ func TestGolden(t *testing.T) {
 		"delivery": envelope.Delivery(delivery(), "ev_1", "in_1").Encode,
 		"rich":     envelope.Intent(rich(), "ev_1", "ev_1").Encode,
 		"refused":  envelope.Delivery(refused(), "ev_1", "in_1").Encode,
+		"hold":     envelope.Event(hold(), "ev_1").Encode,
 	} {
 		got, err := encode()
 		require.NoError(t, err)
@@ -87,6 +95,9 @@ func TestGolden(t *testing.T) {
 	got, err := envelope.Decode[dm.Event](mustRead(t, "event.json"))
 	require.NoError(t, err)
 	require.Equal(t, envelope.Event(event(), "req_1"), got)
+	changed, err := envelope.Decode[dm.Event](mustRead(t, "hold.json"))
+	require.NoError(t, err)
+	require.Equal(t, envelope.Event(hold(), "ev_1"), changed)
 	reply, err := envelope.Decode[dm.ReplyIntent](mustRead(t, "intent.json"))
 	require.NoError(t, err)
 	require.Equal(t, envelope.Intent(intent(), "ev_1", "ev_1"), reply)

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/bus/bustest"
 	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/topology"
 )
 
@@ -66,4 +68,66 @@ func TestWhatWasSaidSince(t *testing.T) {
 			return err == nil && s.CachedInfo().State.Consumers == 0
 		}, 10*time.Second, 10*time.Millisecond, "reading leaves nothing behind")
 	}
+}
+
+// What is sent is heard of: what was there since a time, then what comes, and never what was not sent.
+func TestWhatIsSentIsFollowed(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t, bustest.Start(t))
+	stage := p.open("test")
+	sent := func(n int, o dm.Outcome) pipeline.Outgoing {
+		e := event("7001", n)
+		return stage.Delivery(dm.Delivery{ID: dm.DeliveryID(e.ID, 0, o), IntentID: e.ID, Of: 1, Conversation: e.Conversation, Outcome: o, MID: e.MID}, "c", "c")
+	}
+	require.NoError(t, stage.Publish(t.Context(), sent(1, dm.OutcomeSent), sent(2, dm.OutcomeFailed)))
+	got, caughtUp := make(chan string, 10), make(chan struct{}, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- stage.FollowSent(ctx, time.Now().Add(-time.Hour), func(d dm.Delivery) { got <- d.MID }, func(behind bool) {
+			if !behind {
+				caughtUp <- struct{}{}
+			}
+		})
+	}()
+	require.Equal(t, event("7001", 1).MID, <-got)
+	<-caughtUp
+	require.NoError(t, stage.Publish(t.Context(), sent(3, dm.OutcomeUnknown), sent(4, dm.OutcomeSent)))
+	require.Equal(t, event("7001", 4).MID, <-got)
+	cancel()
+	require.NoError(t, <-done)
+}
+
+// What became of what was decided is read from the ledger, message by message.
+func TestWhatBecameOfWhatWasDecided(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t, bustest.Start(t))
+	stage := p.open("test")
+	ledger, err := stage.Bucket(t.Context(), topology.Ledger)
+	require.NoError(t, err)
+	since := time.Now().Add(-time.Minute)
+	c := event("7001", 1).Conversation
+	none, err := stage.Spoken(t.Context(), c, since)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	intent := func(id, customer string, texts ...string) pipeline.Outgoing {
+		i := dm.ReplyIntent{ID: id, Conversation: event(customer, 1).Conversation, Origin: dm.OriginOperator}
+		for _, text := range texts {
+			i.Parts = append(i.Parts, dm.Part{Kind: dm.PartText, Text: text})
+		}
+		return stage.Intent(i, "c", "c")
+	}
+	require.NoError(t, stage.Publish(t.Context(), intent("in_1", "7001", "one", "two", "three"), intent("in_2", "7001", "four"), intent("in_3", "7002", "five"), intent("in_4", "7001", "six")))
+	for key, entry := range map[string]string{
+		topology.LedgerKey("in_1", 0): `{"state":"sent","mid":"m1"}`, topology.LedgerKey("in_1", 1): `{"state":"claimed","claim":"x"}`,
+		topology.LedgerKey("in_2", 0): `{"state":"unknown"}`, topology.LedgerKey("in_3", 0): `{"state":"sent","mid":"m3"}`,
+	} {
+		_, err := ledger.Create(t.Context(), key, []byte(entry))
+		require.NoError(t, err)
+	}
+	got, err := stage.Spoken(t.Context(), c, since)
+	require.NoError(t, err)
+	require.Equal(t, []pipeline.Spoken{
+		{IntentID: "in_1", Text: "one", MID: "m1"}, {IntentID: "in_1", Part: 1, Text: "two", InFlight: true}, {IntentID: "in_2", Text: "four", Unknown: true},
+	}, got)
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/parley-dm/parley/pkg/accounts"
@@ -43,7 +44,7 @@ type Config struct {
 	TakeoverQuiet       time.Duration `env:"TAKEOVER_QUIET" envDefault:"12h" help:"how long the bot is silent in a conversation after a person of the business has written there"`
 	OtherAppQuiet       time.Duration `env:"OTHER_APP_QUIET" envDefault:"24h" help:"how long the bot is silent at most while another app has the thread and does not pass it back"`
 	LoopQuiet           time.Duration `env:"LOOP_QUIET" envDefault:"5m" help:"how long a customer who got MAX_REPLIES_PER_MINUTE must be quiet before the bot answers again"`
-	AppID               string        `env:"FACEBOOK_APP_ID" help:"the app's id: tells messages of ours, and whose a thread is"`
+	AppID               string        `env:"FACEBOOK_APP_ID" help:"the app's id, for token look-ups; it also tells messages of ours from others', and whose a thread is"`
 	RulesPoll           time.Duration `env:"RULES_POLL" envDefault:"15s" help:"how often the rules are read in case a change was not heard of at once"`
 
 	// Host is lent by a process that runs several services.
@@ -69,6 +70,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxInFlight < 1 {
 		errs = append(errs, fmt.Errorf("MAX_IN_FLIGHT: got %d, expected 1 or more", c.MaxInFlight))
+	}
+	if strings.Trim(c.AppID, "0123456789") != "" {
+		errs = append(errs, fmt.Errorf("FACEBOOK_APP_ID: got %q, expected digits", c.AppID))
 	}
 	if c.RulesPoll < time.Second {
 		errs = append(errs, fmt.Errorf("RULES_POLL: got %s, expected 1s or more", c.RulesPoll))

@@ -57,7 +57,7 @@ type Config struct {
 	Alerts         alert.Settings
 	GraphURL       string        `env:"GRAPH_API_URL" help:"base URL of the Graph API; Meta's host for the account's login without it"`
 	GraphVersion   string        `env:"GRAPH_API_VERSION" envDefault:"v26.0" help:"version of the Graph API"`
-	AppID          string        `env:"FACEBOOK_APP_ID" help:"the app's id, for token look-ups"`
+	AppID          string        `env:"FACEBOOK_APP_ID" help:"the app's id, for token look-ups; it also tells messages of ours from others', and whose a thread is"`
 	AppSecret      config.Secret `env:"FACEBOOK_APP_SECRET,required" help:"the app's secret; of several, separated by commas, the first one makes the appsecret_proof"`
 	RatePerAccount float64       `env:"SEND_RATE_PER_ACCOUNT" envDefault:"100" help:"messages a second to the Send API for one account; 0 for no limit"`
 	MaxInFlight    int           `env:"MAX_IN_FLIGHT" envDefault:"256" help:"messages handled at once"`

@@ -32,6 +32,7 @@ type commands struct {
 	Doctor   doctorCommand   `cmd:"" help:"Examine the installation: settings, dependencies, streams, schema, tokens, webhooks, clocks, disk; exit 1 on a problem."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema at DATABASE_URL up to date."`
 	Dead     deadCommand     `cmd:"" help:"Look at the messages that a stage gave up on; replay or drop them."`
+	Holds    holdsCommand    `cmd:"" help:"Look at who has which conversation; take one from the bot, or give it back."`
 	Replay   replayCommand   `cmd:"" help:"Read a stretch of the streams once more into one stage."`
 	Topology topologyCommand `cmd:"" help:"Print what Parley keeps on NATS, as Markdown."`
 	Settings settingsCommand `cmd:"" help:"Print every variable of every program, as Markdown."`
@@ -214,7 +215,7 @@ func help(o kong.HelpOptions, c *kong.Context) error {
 		vars = serveVariables()
 	case "migrate":
 		vars = config.Variables[config.Database]()
-	case "list", "show", "replay", "drop":
+	case "list", "show", "replay", "drop", "hold", "release":
 		vars = config.Variables[busSettings]()
 	default:
 		return nil

@@ -62,6 +62,8 @@ type outbound struct {
 	mu         sync.Mutex
 	deliveries map[string]dm.Delivery
 	deaf       map[string]bool // customers that the conversations endpoint does not answer for
+	// late keeps the Send API's answers back, while the echoes of what was sent come.
+	late chan struct{}
 }
 
 func newOutbound(t *testing.T) *outbound {
@@ -83,6 +85,9 @@ func newOutbound(t *testing.T) *outbound {
 			return
 		}
 		played.ServeHTTP(w, r)
+		if r.Method == http.MethodPost {
+			o.answering()
+		}
 	}))
 	t.Cleanup(graph.Close)
 	o.environ = []string{
@@ -107,6 +112,16 @@ func newOutbound(t *testing.T) *outbound {
 	o.background(func(ctx context.Context) error { return ingress.Run(ctx, in) })
 	o.background(o.p.Run)
 	return o
+}
+
+// answering waits, if answers are to be late, until they may come.
+func (o *outbound) answering() {
+	o.mu.Lock()
+	late := o.late
+	o.mu.Unlock()
+	if late != nil {
+		<-late
+	}
 }
 
 // background runs something until the test ends.

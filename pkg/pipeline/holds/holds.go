@@ -1,7 +1,7 @@
 // Package holds is who has a conversation: the bot, a person or another app, until when and why.
 //
 // It is kept in a bucket and changed by compare-and-set. Those who ask for every message ask a copy in memory, which follows
-// the bucket: no round trip, and a change is known everywhere within moments, to who made it at once. Every change is an
+// the bucket: no round trip for what the bot has, and a change is known everywhere within moments, to who made it at once. Every change is an
 // event too, with an id that is the same however often the change is made; the caller publishes it.
 //
 // It decides nothing: who may change what is the stages' and the operator's.

@@ -174,6 +174,40 @@ func TestWhatCannotBeReadIsLeftAlone(t *testing.T) {
 	require.ErrorContains(t, err, "away")
 }
 
+// behind is a bucket whose watchers hear nothing new.
+type behind struct{ *holdstest.Bucket }
+
+func (b behind) Watch(ctx context.Context, keys string, f func(*bus.Entry)) error {
+	synced := false
+	return b.Bucket.Watch(ctx, keys, func(e *bus.Entry) {
+		if !synced {
+			f(e)
+		}
+		synced = synced || e == nil
+	})
+}
+
+func TestACopyThatIsBehindSilencesNobodyForGood(t *testing.T) {
+	t.Parallel()
+	bucket := holdstest.New()
+	c := conversation("7001")
+	elsewhere := holds.New(bucket, holds.Options{})
+	_, err := elsewhere.Change(t.Context(), c, takeover("ev_1", time.Now(), time.Hour))
+	require.NoError(t, err)
+	h := holds.New(behind{bucket}, holds.Options{})
+	follow(t, h)
+	require.Equal(t, dm.HolderPerson, holder(t, h, c))
+	_, err = elsewhere.Change(t.Context(), c, dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOperator, At: time.Now(), Cause: "op"})
+	require.NoError(t, err)
+	require.Empty(t, holder(t, h, c))
+	bucket.Fail(errors.New("away"))
+	_, _, err = h.Holder(t.Context(), c, time.Time{})
+	require.ErrorContains(t, err, "away", "not known, and tried again")
+	_, held, err := h.Holder(t.Context(), conversation("7002"), time.Time{})
+	require.NoError(t, err)
+	require.False(t, held, "what the bot has costs no round trip")
+}
+
 func TestTimeIsThatOfWhatWasSaid(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -15,6 +15,9 @@ import (
 // watchPause is the time between two tries to follow the bucket.
 const watchPause = time.Second
 
+// unreadable is why a conversation is left alone whose record cannot be read.
+const unreadable dm.HoldReason = "unreadable"
+
 // errNotRead is why nobody can say yet who has a conversation.
 var errNotRead = errors.New("who has which conversation is being read for the first time")
 
@@ -101,7 +104,7 @@ func (s *Holds) saw(e *bus.Entry) {
 		if err != nil {
 			// Whoever wrote it knew of somebody who has the conversation: better to stay out of it.
 			s.o.Log.Error("holds.unreadable", "key", e.Key, telemetry.KeyError, err)
-			r.App, r.Person = nil, &dm.Hold{Holder: dm.HolderPerson, Reason: dm.HoldOperator}
+			r.App, r.Person = nil, &dm.Hold{Holder: dm.HolderPerson, Reason: unreadable}
 		}
 		s.copied.put(e.Key, r, e.Revision)
 	}
@@ -129,26 +132,26 @@ func (s *Holds) Size() int {
 
 // Holder says who else than the bot has a conversation, for something that was said at a time: what waited until the hold was
 // over, and was said before, is still measured by it.
+//
+// Who is nobody comes from the copy. Who is somebody is confirmed by the bucket, because silence is for good: the copy may be
+// behind one who gave the conversation back and then caused what this is about.
 func (s *Holds) Holder(ctx context.Context, c dm.Conversation, at time.Time) (dm.Hold, bool, error) {
-	r, err := s.record(ctx, c)
-	if err != nil {
-		return dm.Hold{}, false, err
+	if s.copied.empty() {
+		return dm.Hold{}, false, nil
 	}
 	if now := s.o.Now(); at.IsZero() || at.After(now) {
 		at = now
 	}
+	r, sure := s.copied.get(topology.ConversationKey(c))
+	if h, held := r.At(at); sure && (!held || h.Reason == unreadable) {
+		return h, held, nil
+	}
+	r, err := s.Get(ctx, c)
+	if err != nil {
+		return dm.Hold{}, false, err
+	}
 	h, held := r.At(at)
 	return h, held, nil
-}
-
-func (s *Holds) record(ctx context.Context, c dm.Conversation) (Record, error) {
-	if s.copied.empty() {
-		return Record{}, nil
-	}
-	if r, sure := s.copied.get(topology.ConversationKey(c)); sure {
-		return r, nil
-	}
-	return s.Get(ctx, c)
 }
 
 // Took says whether a message is the one by which a conversation was taken from the bot, as far as the copy knows.

@@ -117,6 +117,7 @@ func TestMessageOfOursIsOneRow(t *testing.T) {
 	delivery := func(o dm.Outcome, after time.Duration) record.Facts {
 		return record.FromDelivery(&dm.Delivery{ID: "de_" + string(o), IntentID: "in_1", Of: 2, Conversation: conv, Outcome: o, MID: "M", SentAt: at.Add(after), Message: dm.Part{Kind: dm.PartText, Text: "sent"}})
 	}
+	held := delivery(dm.OutcomeHeld, 2*time.Second)
 	unknown, failed, sent := delivery(dm.OutcomeUnknown, time.Second), delivery(dm.OutcomeFailed, 2*time.Second), delivery(dm.OutcomeSent, 3*time.Second)
 	echo := record.FromEvent(event(dm.KindEcho, func(e *dm.Event) { e.Time = at.Add(2500 * time.Millisecond) }))
 	for _, c := range []struct {
@@ -125,6 +126,7 @@ func TestMessageOfOursIsOneRow(t *testing.T) {
 	}{
 		{"unknown", []record.Facts{unknown, intent}}, {"failed", []record.Facts{failed, unknown, intent}}, {"failed", []record.Facts{intent, unknown, failed}},
 		{"sent", []record.Facts{sent, failed, intent}}, {"sent", []record.Facts{echo, sent, intent}}, {"sent", []record.Facts{echo}},
+		{"expired", []record.Facts{intent, held}}, {"expired", []record.Facts{held, unknown, intent}}, // the contract has no status of its own for it
 	} {
 		row, _ := merged(t, c.facts...)
 		require.Equal(t, c.status, row.Status)

@@ -47,10 +47,10 @@ func (w *Watch) follow(ctx context.Context) error {
 	w.sent.behind.Store(true)
 	for since := w.d.Now().Add(-sinceStart); ctx.Err() == nil; {
 		err := w.d.Streams.FollowSent(ctx, since, w.saw, w.sent.behind.Store)
-		if ctx.Err() != nil {
-			return nil
-		}
 		w.sent.behind.Store(true)
+		if err == nil || ctx.Err() != nil {
+			continue // it was stopped
+		}
 		w.d.Telemetry.Log.WarnContext(ctx, "sent.not_followed", telemetry.KeyError, err)
 		select {
 		case <-ctx.Done():
