@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -106,7 +107,8 @@ func (p *Pipeline) Spoken(ctx context.Context, c dm.Conversation, since time.Tim
 	}
 	var out []Spoken
 	for _, i := range intents {
-		parts := graph.Expand(i.Parts)
+		// Actions are shown and not said: the ledger does not count them.
+		parts := slices.DeleteFunc(graph.Expand(i.Parts), func(p dm.Part) bool { return p.Kind.Action() })
 		for n := range maxParts { // a message is begun when the one before it has its outcome
 			s := Spoken{IntentID: i.ID, Part: n}
 			if n < len(parts) {
