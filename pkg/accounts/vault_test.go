@@ -36,7 +36,7 @@ func TestAVaultOpensWhatItSealedForTheSameKeyOnly(t *testing.T) {
 	sealed[len(sealed)-1] ^= 1
 	_, err = vault(first).Open("instagram.1", sealed)
 	require.Error(t, err)
-	for _, bad := range []string{"", "short", strings.Repeat("0f", 31), first + ",", "password password password password"} {
+	for _, bad := range []string{"", "short", strings.Repeat("0f", 31), first + ",", "a password of thirty-two characters"} {
 		_, err := accounts.NewVault(config.Secret(bad))
 		require.ErrorContains(t, err, "expected 32 random bytes", bad)
 	}

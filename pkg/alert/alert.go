@@ -50,7 +50,7 @@ const (
 	AccountPaused Kind = "account_paused"
 	// TokenExpires: an account's token dies soon. TokenNotRefreshed: it could not be made to live longer.
 	TokenExpires      Kind = "token_expires"
-	TokenNotRefreshed Kind = "token_not_refreshed"
+	TokenNotRefreshed Kind = "token_not_refreshed" //nolint:gosec // a name, not a token
 	// ConversationHeld: a conversation is left to a person.
 	ConversationHeld Kind = "conversation_held"
 )

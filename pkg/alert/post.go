@@ -42,13 +42,14 @@ func (a *Alerts) Run(ctx context.Context) error {
 	}
 	posting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() {
+	off := context.AfterFunc(ctx, func() {
 		select {
 		case <-posting.Done():
 		case <-time.After(partingTime):
 			cancel()
 		}
-	})()
+	})
+	defer off()
 	for {
 		select {
 		case one := <-a.waiting:
@@ -97,7 +98,7 @@ func (a *Alerts) try(ctx context.Context, client *http.Client, body []byte) erro
 	if a.s.Secret != "" {
 		request.Header.Set(Signature, sign(a.s.Secret.Reveal(), body))
 	}
-	response, err := client.Do(request) //nolint:gosec // the operator names the URL
+	response, err := client.Do(request)
 	if err != nil {
 		if unwrapped := errors.Unwrap(err); unwrapped != nil { // a *url.Error names the URL
 			err = unwrapped

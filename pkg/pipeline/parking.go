@@ -59,7 +59,7 @@ func (p *Pipeline) Parking(ctx context.Context, name string, h Handler[dm.ReplyI
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", topology.Parked.Name, err)
 	}
-	attempt, err := bus.Attempt(bus.RouterConfig{
+	attempt, err := bus.Attempt(bus.RouterConfig{ //nolint:contextcheck // the messages bring contexts of their own
 		Stage: p.o.Service, DeadLetters: p.publisher, DeadSubject: p.deadSubject, HandlerTimeout: handlerTimeout, Logger: p.tel.Log, Metrics: p.tel.Metrics,
 	})
 	if err != nil {

@@ -33,7 +33,7 @@ func (a *allowance) meter(token string) func(w http.ResponseWriter, shown string
 			minutes = 2
 		}
 		w.Header().Set("X-App-Usage", `{"call_count":1,"total_time":1,"total_cputime":1}`)
-		w.Header().Set("X-Business-Use-Case-Usage", fmt.Sprintf(`{"%s":[{"type":"messenger","call_count":%d,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":%d}]}`, account, percent, minutes))
+		w.Header().Set("X-Business-Use-Case-Usage", fmt.Sprintf(`{%q:[{"type":"messenger","call_count":%d,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":%d}]}`, account, percent, minutes))
 		if a.calls <= a.most {
 			return false
 		}

@@ -244,10 +244,8 @@ func (l *Lot) put(ctx context.Context, q *queue, e envelope.Envelope[dm.ReplyInt
 	l.mu.Lock()
 	full := l.full
 	l.mu.Unlock()
-	err := error(nil)
-	if time.Now().Before(full) {
-		err = bus.DeferUntil(errFull, full)
-	} else {
+	err := bus.DeferUntil(errFull, full)
+	if !time.Now().Before(full) {
 		err = l.in.Put(ctx, e)
 	}
 	l.mu.Lock()

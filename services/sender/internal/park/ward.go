@@ -45,7 +45,7 @@ func (w *ward) nudge() {
 // work that it returns empties the queues.
 func (l *Lot) Tend(ctx context.Context, partition int) (work func(), err error) {
 	w := &ward{l: l, ctx: ctx, partition: partition, wake: make(chan struct{}, 1), waiting: map[string]map[string]struct{}{}}
-	counts, err := w.ask()
+	counts, err := w.ask(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ func (l *Lot) Owns(partition int) bool {
 	return w != nil && !w.closed
 }
 
-func (w *ward) ask() (map[string]uint64, error) {
-	ctx, cancel := context.WithTimeout(w.ctx, countTimeout)
+func (w *ward) ask(ctx context.Context) (map[string]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
 	return w.l.in.Count(ctx, w.partition)
 }
@@ -151,7 +151,7 @@ func (w *ward) hurry() {
 }
 
 func (w *ward) recount() {
-	counts, err := w.ask()
+	counts, err := w.ask(w.ctx)
 	if err != nil {
 		w.l.o.Log.WarnContext(w.ctx, "park.count", "partition", w.partition, telemetry.KeyError, err)
 		return

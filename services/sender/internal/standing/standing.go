@@ -167,9 +167,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTimeout)
-			defer cancel()
-			k.write(last)
+			k.writeLast(ctx)
 			return nil
 		case <-k.wake:
 		}
@@ -180,6 +178,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// writeLast writes what is left when ctx has ended.
+func (k *Keeper) writeLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTimeout)
+	defer cancel()
+	k.write(ctx)
 }
 
 // write writes what has changed. What could not be written is tried with the next change.
