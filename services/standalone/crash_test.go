@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/bus/bustest"
@@ -22,6 +25,7 @@ import (
 	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/ingress"
 	"github.com/parley-dm/parley/services/sender"
 	"github.com/parley-dm/parley/services/simulator"
@@ -273,5 +277,55 @@ func TestWhatIsLostOnTheWayBackIsFoundOut(t *testing.T) {
 		if c.outcome == dm.OutcomeSent {
 			require.ElementsMatch(t, sent, mids, c.name)
 		}
+	}
+}
+
+// What is parked survives senders that are killed, one while it waits and one while it empties the queue: all of it leaves
+// in order, once.
+func TestSendersAreKilledWithAQueueParked(t *testing.T) {
+	t.Parallel()
+	o := newOutbound(t)
+	_, err := o.meta.AddFault(simulator.Fault{Kind: "error", Code: 613, Subcode: 2534040, Account: page})
+	require.NoError(t, err)
+	customers, texts := []string{"7001", "7002", "7003"}, []string{"one", "two", "three", "four"}
+	for _, c := range customers {
+		o.ask(c, texts...)
+	}
+	nc, err := nats.Connect(strings.TrimPrefix(o.environ[0], "NATS_URL="))
+	require.NoError(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	parked := func() uint64 {
+		stream, err := js.Stream(t.Context(), topology.Parked.Name)
+		require.NoError(t, err)
+		return stream.CachedInfo().State.Msgs
+	}
+	first, stderr := o.process("")
+	require.Eventually(t, func() bool { return parked() == 12 }, patience, poll, "all are parked")
+	require.NoError(t, first.Process.Kill())
+	_ = first.Wait()
+	o.meta.RemoveFaults()
+	require.Zero(t, o.meta.Totals().Replies, "%s", stderr.String())
+
+	second, stderr := o.process("after the call")
+	_ = second.Wait()
+	status, _ := second.ProcessState.Sys().(syscall.WaitStatus)
+	require.Equal(t, syscall.SIGKILL, status.Signal(), "%s", stderr.String())
+	require.Equal(t, 1, o.meta.Totals().Replies, "one tries whether the pause is over")
+
+	heir, stderr := o.process("")
+	for _, c := range customers {
+		o.settled(c, len(texts))
+	}
+	require.Eventually(t, func() bool { return parked() == 0 }, patience, poll, "nothing stays behind")
+	require.NoError(t, heir.Process.Kill())
+	_ = heir.Wait()
+	for _, c := range customers {
+		got, sent := o.received(c)
+		require.Equal(t, texts, got, "%s", stderr.String())
+		outcomes, mids := o.told(c)
+		require.Equal(t, []dm.Outcome{dm.OutcomeSent, dm.OutcomeSent, dm.OutcomeSent, dm.OutcomeSent}, outcomes)
+		require.ElementsMatch(t, sent, mids)
 	}
 }
