@@ -101,7 +101,7 @@ func (p *Publisher) PublishAll(ctx context.Context, out ...Addressed) error {
 	var delays *backoff.ExponentialBackOff
 	var before error
 	for {
-		err := p.flight(whole, msgs)
+		err := p.flight(whole, msgs) //nolint:contextcheck // whole is ctx with a deadline
 		if before != nil && errors.Is(err, context.DeadlineExceeded) {
 			err = before // says more than that the time is over
 		}

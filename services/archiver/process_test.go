@@ -56,7 +56,7 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "archiver-") // a socket's path may have about 100 bytes only
+	dir, err := os.MkdirTemp("", "archiver-") //nolint:usetesting // a socket's path may have about 100 bytes only
 	require.NoError(t, err)
 	s := &server{t: t, dir: filepath.Join(dir, "pg"), link: filepath.Join(dir, "s")}
 	t.Cleanup(func() {
@@ -107,7 +107,7 @@ func startProcess(t *testing.T, nats *bustest.Server, db config.Database) *proce
 	require.NoError(t, err)
 	admin := l.Addr().String()
 	require.NoError(t, l.Close())
-	p := &process{cmd: exec.CommandContext(context.Background(), os.Args[0]), metrics: "http://" + admin + "/metrics"} //nolint:gosec // the test binary
+	p := &process{cmd: exec.CommandContext(context.Background(), os.Args[0]), metrics: "http://" + admin + "/metrics"}
 	p.cmd.Env = append(os.Environ(), childEnv+"=1", "NATS_URL="+nats.URL(), "DATABASE_URL="+db.URL.Reveal(), "ADMIN_ADDR="+admin,
 		"LOG_LEVEL=ERROR", "SHUTDOWN_TIMEOUT=20s", "ARCHIVE_MAX_IN_FLIGHT=300")
 	p.cmd.Stderr = os.Stderr
@@ -172,11 +172,11 @@ func TestPostgreSQLStoppedAndStartedLosesNothingAndFillsNoMemory(t *testing.T) {
 	require.Eventually(t, func() bool { return p.metric(t, "parley_archive_away") == 1 }, 30*time.Second, 50*time.Millisecond)
 	require.Eventually(t, func() bool { return p.metric(t, "parley_archive_waiting") > 0 }, 30*time.Second, 50*time.Millisecond)
 	require.Less(t, p.metric(t, "go_goroutines"), 3000.0, "only as many handlers as there may be wait")
-	require.Less(t, p.metric(t, "process_resident_memory_bytes")-before, float64(100<<20))
-	require.Equal(t, 0.0, p.metric(t, "parley_archive_halvings_total"), "nobody is suspected")
+	require.Less(t, p.metric(t, "process_resident_memory_bytes")-before, float64(200<<20), "4,000 messages wait in the stream; with the race detector memory counts several times")
+	require.Zero(t, p.metric(t, "parley_archive_halvings_total"), "nobody is suspected")
 	pg.up()
 	awaitCounts(t, db, "inbound received 4000, outbound sent 4000")
-	require.Equal(t, 0.0, p.metric(t, "parley_archive_away"))
+	require.Zero(t, p.metric(t, "parley_archive_away"))
 
 	// A stop in the middle of it takes no longer than another, and leaves the rest to the next process.
 	pg.down()

@@ -115,7 +115,7 @@ func startArchive(t *testing.T, n int) *archive {
 	background(t, func(ctx context.Context) error {
 		return ingress.Run(ctx, ingress.Config{
 			Common: common, NATS: config.NATS{Replicas: 1}, Settings: accounts.Settings{AccountsFile: file}, ListenHost: "127.0.0.1",
-			AppSecrets: "s", VerifyToken: "v", MaxBodyBytes: 8 << 20, Host: host, Listening: func(addr string) { address <- addr },
+			AppSecrets: "s", VerifyToken: "v", MaxBodyBytes: 8 << 20, SpoolDir: t.TempDir(), SpoolMaxBytes: 64 << 20, Host: host, Listening: func(addr string) { address <- addr },
 		})
 	})
 	background(t, func(ctx context.Context) error {

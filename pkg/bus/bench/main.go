@@ -31,7 +31,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "measure only what has this in its name, for profiling with -cpuprofile")
 	profile := flag.String("cpuprofile", "", "write a CPU profile there")
 	flag.Parse()
-	memory.Tune(os.Environ()) // as every process of Parley's does, for all that is measured
+	memory.Tune(os.Environ()) //nolint:forbidigo // a main function; as every process of Parley's does, for all that is measured
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := profiled(*profile, func() error { return run(ctx, os.Stdout, o) })
 	stop()
