@@ -263,10 +263,22 @@ func TestDoctorAsksTheProcessThatRuns(t *testing.T) {
 
 func TestDoctorSeesPausedAccounts(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "ADMIN_ADDR=127.0.0.1:"+freePort(t))
+	w := newWorld(t, "ADMIN_ADDR=127.0.0.1:"+freePort(t), "NATS_LISTEN=127.0.0.1:"+freePort(t))
 	w.serve()
 	_, err := w.meta.AddFault(simulator.Fault{Kind: "error", Code: 613, Subcode: 2534040, Status: http.StatusTooManyRequests})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, w.post("7001", "m_1", "hello"))
 	w.eventually(func() bool { _, all := w.examined(); return len(all.of("paused accounts").worse()) == 1 }, "its replies wait")
+	_, all := w.examined()
+	all.requireFound(t, "paused accounts", "warning", page+" has been paused since")
+	_, all = w.examined("NATS_LISTEN=")
+	all.requireFound(t, "paused accounts", "warning", "1 are paused")
+
+	w.meta.RemoveFaults()
+	_, err = w.meta.AddFault(simulator.Fault{Kind: "dead_token"})
+	require.NoError(t, err)
+	w.eventually(func() bool {
+		_, all := w.examined()
+		return slices.ContainsFunc(all.of("account "+page), func(f finding) bool { return f.Level == "problem" })
+	}, "a dead token is a problem")
 }

@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,7 +13,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/parley-dm/parley/pkg/accounts"
 	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/meta/graph"
 	"github.com/parley-dm/parley/pkg/topology"
 )
 
@@ -55,6 +59,7 @@ func (p Patient) bus(ctx context.Context, r *report) {
 	for _, b := range topology.Buckets() {
 		x.bucket(ctx, b)
 	}
+	x.paused(ctx)
 }
 
 // redacted takes users and passwords out of a list of servers.
@@ -240,5 +245,36 @@ func (x *busExamination) bucket(ctx context.Context, want topology.Bucket) {
 		x.r.warn(check, startOne+", and brings the rest up to date", "values are kept for %s, expected %s", status.TTL(), want.TTL)
 	default:
 		x.r.ok(check, "%d values, %s", status.Values(), size(int64(status.Bytes()))) //nolint:gosec // no disk is that large
+	}
+}
+
+// paused tells of each account, or app, that may not send now, as the senders wrote it.
+func (x *busExamination) paused(ctx context.Context) {
+	kv, err := x.js.KeyValue(ctx, topology.Accounts.Name)
+	if err != nil {
+		return // told of the bucket
+	}
+	keys, err := kv.Keys(ctx)
+	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+		x.r.problem(pausedCheck, "see the NATS server's log", "%v", err)
+		return
+	}
+	none := true
+	for _, key := range keys {
+		entry, err := kv.Get(ctx, key)
+		var s accounts.State
+		if err != nil || json.Unmarshal(entry.Value(), &s) != nil || s.Pause == nil {
+			continue
+		}
+		none = false
+		level := Problem
+		if s.Pause.Class == graph.ClassRateLimited.String() {
+			level = Warning // it passes by itself
+		}
+		x.r.add(pausedCheck, level, s.Pause.WhatToDo, "%s has been paused since %s (%s): %s; %d replies wait", cmp.Or(s.Account, "app "+s.App),
+			s.Pause.Since.Format(time.RFC3339), s.Pause.Class, s.Pause.Reason, s.Parked)
+	}
+	if none {
+		x.r.ok(pausedCheck, "none")
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/parley-dm/parley/pkg/telemetry"
 )
 
+const pausedCheck = "paused accounts"
+
 // process asks the process that runs with the same settings, if one does.
 func (p Patient) process(ctx context.Context, r *report) {
 	if p.AdminAddr == "" {
@@ -37,12 +39,19 @@ func (p Patient) process(ctx context.Context, r *report) {
 		return
 	}
 	for _, c := range ready.Checks {
-		if !c.OK {
+		switch {
+		case c.OK:
+		case status == http.StatusOK: // it can do without for a while
+			r.warn(check, "see its log", "%s: %s", c.Name, c.Error)
+		default:
 			r.problem(check, "see its log", "%s: %s", c.Name, c.Error)
 		}
 	}
 	if status == http.StatusOK {
 		r.ok(check, "it runs, and is ready")
+	}
+	if p.Bus != nil {
+		return // the bus tells more of the accounts
 	}
 	if metrics, _, err := ask(ctx, "http://"+addr+"/metrics"); err == nil {
 		paused(r, string(metrics))
@@ -60,9 +69,9 @@ func paused(r *report, metrics string) {
 		}
 		value := line[strings.LastIndexByte(line, ' ')+1:]
 		if n, err := strconv.ParseFloat(value, 64); err == nil && n > 0 {
-			r.warn("paused accounts", "its log says why (account.paused); a new token or the end of a limit lets the queue go on by itself", "%.0f are paused now, and their replies wait", n)
+			r.warn(pausedCheck, "its log says why (account.paused); a new token or the end of a limit lets the queue go on by itself", "%.0f are paused now, and their replies wait", n)
 		} else if err == nil {
-			r.ok("paused accounts", "none")
+			r.ok(pausedCheck, "none")
 		}
 		return
 	}
