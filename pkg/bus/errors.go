@@ -127,8 +127,12 @@ func away(err error) error {
 	}
 }
 
-// overloaded says whether the server refused for its own sake: it is starting, out of room, or has too much to do. A
-// stream at its bound answers so.
+// duplicateInProcess is the server's error for a message id that it is storing just now, on a stream with several copies: an
+// earlier try of ours, whose answer was lost. Whether it is stored is known in a moment.
+const duplicateInProcess jetstream.ErrorCode = 10158
+
+// overloaded says whether the server refused for its own sake: it is starting, out of room, has too much to do, or is not done
+// with an earlier try. A stream at its bound answers so.
 func overloaded(api *jetstream.APIError) bool {
-	return api.Code >= http.StatusInternalServerError || api.Code == http.StatusTooManyRequests || api.Code == http.StatusRequestTimeout
+	return api.ErrorCode == duplicateInProcess || api.Code >= http.StatusInternalServerError || api.Code == http.StatusTooManyRequests || api.Code == http.StatusRequestTimeout
 }
