@@ -17,7 +17,7 @@ type options struct {
 	customers, messages, accounts int
 	rate                          float64
 	troubles, targets             []string
-	nodes                         int
+	nodes, ingresses              int
 	dir                           string
 	keep                          bool
 }
@@ -63,6 +63,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.IntVar(&o.accounts, "accounts", 4, "accounts that the customers write to in turn")
 	flags.Float64Var(&o.rate, "rate", 0, "messages a second; 0 for as many as fill the duration")
 	flags.IntVar(&o.nodes, "nodes", 1, "NATS servers: 1, or a cluster of 3 with three copies of everything")
+	flags.IntVar(&o.ingresses, "ingress", 2, "replicas of ingress behind the balancer: 1 to 4")
 	flags.StringVar(&o.dir, "dir", "", "folder for the logs and the data, which is kept; a temporary one without it")
 	flags.BoolVar(&o.keep, "keep", false, "keep the temporary folder of a good run too")
 	troubles := flags.String("trouble", strings.Join(allTroubles(), ","), "kinds of trouble")
@@ -76,7 +77,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	for _, n := range []struct {
 		name             string
 		got, least, most int
-	}{{"customers", o.customers, 1, 100_000}, {"messages", o.messages, 1, mostMessages}, {"accounts", o.accounts, 1, 100}} {
+	}{{"customers", o.customers, 1, 100_000}, {"messages", o.messages, 1, mostMessages}, {"accounts", o.accounts, 1, 100}, {"ingress", o.ingresses, 1, 4}} {
 		if n.got < n.least || n.got > n.most {
 			errs = append(errs, fmt.Errorf("-%s: got %d, expected %d to %d", n.name, n.got, n.least, n.most))
 		}
@@ -116,3 +117,11 @@ func account(n int) string { return fmt.Sprintf("1784140000000%04d", n+1) }
 
 // token is the access token of an account.
 func token(n int) string { return fmt.Sprintf("chaos-token-%d", n+1) }
+
+// replicas is how many there are of a service.
+func (o options) replicas(service string) int {
+	if service == "ingress" {
+		return o.ingresses
+	}
+	return 2
+}

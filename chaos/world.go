@@ -103,7 +103,7 @@ func (w *world) startServices(ctx context.Context) error {
 		return err
 	}
 	for _, service := range services {
-		for n := 1; n <= 2; n++ {
+		for n := 1; n <= w.o.replicas(service); n++ {
 			name := fmt.Sprintf("%s-%d", service, n)
 			env := common
 			if service == "ingress" {
