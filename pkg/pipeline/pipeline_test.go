@@ -26,11 +26,11 @@ const account = "17841400000000001"
 
 // process opens stages that share a connection, as standalone's do.
 type process struct {
-	t    *testing.T
+	t    testing.TB
 	host *pipeline.Host
 }
 
-func newProcess(t *testing.T, server *bustest.Server) *process {
+func newProcess(t testing.TB, server *bustest.Server) *process {
 	t.Helper()
 	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "test", Common: common(), LogTo: io.Discard, NoAdmin: true})
 	require.NoError(t, err)

@@ -44,38 +44,45 @@ func (p *Pipeline) Sent(ctx context.Context, c dm.Conversation, since time.Time)
 	return said[dm.Delivery](ctx, p, topology.Deliveries, []string{subject}, c, since)
 }
 
-// FollowSent calls sent with every delivery that says sent, from a time of the bus's clock on, until ctx ends, and behind with
-// whether more of them are stored than were told. Both are called by one goroutine and must not take long.
-func (p *Pipeline) FollowSent(ctx context.Context, since time.Time, sent func(dm.Delivery), behind func(bool)) error {
-	consumer, err := p.conn.JetStream().OrderedConsumer(ctx, topology.Deliveries.Name, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{"dm.delivery.*." + string(dm.OutcomeSent)}, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
-	})
-	if err != nil {
-		return fmt.Errorf("follow what is sent: %w", err)
-	}
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("follow what is sent: %w", err)
-	}
-	behind(info.NumPending > 0)
-	consuming, err := consumer.Consume(func(m jetstream.Msg) {
-		// One that cannot be read is of a newer version, or somebody else's: those who ask find it in the ledger.
-		if e, err := envelope.Decode[dm.Delivery](m.Data()); err == nil {
+// FollowSent calls sent with every delivery that says sent: those of the last moments, as many as window says, then each as it
+// is published, until ctx ends. behind is called with whether the earlier ones are still being read. Some may be told twice
+// and, after an outage that is longer than the window, some never: those who need to be certain ask [Pipeline.Spoken]. sent
+// may be called by two goroutines at once and must not take long.
+func (p *Pipeline) FollowSent(ctx context.Context, window time.Duration, sent func(dm.Delivery), behind func(bool)) error {
+	subject := "dm.delivery.*." + string(dm.OutcomeSent)
+	heard := func(payload []byte) {
+		// One that cannot be read is of a newer version, or somebody else's.
+		if e, err := envelope.Decode[dm.Delivery](payload); err == nil {
 			sent(e.Data)
 		}
-		if at, err := m.Metadata(); err == nil {
-			behind(at.NumPending > 0)
+	}
+	again := make(chan struct{}, 1)
+	stop, err := p.conn.Tap(ctx, subject, heard, func() {
+		select {
+		case again <- struct{}{}:
+		default:
 		}
 	})
 	if err != nil {
 		return fmt.Errorf("follow what is sent: %w", err)
 	}
-	defer consuming.Stop()
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-consuming.Closed():
-		return fmt.Errorf("follow what is sent: %w", bus.ErrClosed)
+	defer stop()
+	for {
+		behind(true)
+		scan := replay.Scan{Stream: topology.Deliveries.Name, Subjects: []string{subject}, Since: time.Now().Add(-window)}
+		err := replay.Each(ctx, p.conn.JetStream(), scan, func(m jetstream.Msg, _ *jetstream.MsgMetadata) (bool, error) {
+			heard(m.Data())
+			return ctx.Err() == nil, nil
+		})
+		if err != nil {
+			return fmt.Errorf("follow what is sent: %w", err)
+		}
+		behind(false)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again: // what was published meanwhile was missed
+		}
 	}
 }
 
@@ -83,7 +90,8 @@ func (p *Pipeline) FollowSent(ctx context.Context, since time.Time, sent func(dm
 type Spoken struct {
 	IntentID string
 	Part     int
-	Text     string
+	// Text is a text's; others have none.
+	Text string
 	// MID is Meta's id, when it was sent.
 	MID string
 	// InFlight: it may be on its way, or may have been sent. Unknown: that was given up.
@@ -111,8 +119,8 @@ func (p *Pipeline) Spoken(ctx context.Context, c dm.Conversation, since time.Tim
 		parts := slices.DeleteFunc(graph.Expand(i.Parts), func(p dm.Part) bool { return p.Kind.Action() })
 		for n := range maxParts { // a message is begun when the one before it has its outcome
 			s := Spoken{IntentID: i.ID, Part: n}
-			if n < len(parts) {
-				s.Text = parts[n].Text
+			if n < len(parts) && parts[n].Kind == dm.PartText {
+				s.Text = parts[n].Text // the others' echoes tell little of what was in them
 			}
 			found, err := s.look(ctx, ledger)
 			if err != nil {

@@ -73,7 +73,8 @@ func TestWhatWasSaidSince(t *testing.T) {
 // What is sent is heard of: what was there since a time, then what comes, and never what was not sent.
 func TestWhatIsSentIsFollowed(t *testing.T) {
 	t.Parallel()
-	p := newProcess(t, bustest.Start(t))
+	server := bustest.Start(t)
+	p := newProcess(t, server)
 	stage := p.open("test")
 	sent := func(n int, o dm.Outcome) pipeline.Outgoing {
 		e := event("7001", n)
@@ -84,7 +85,7 @@ func TestWhatIsSentIsFollowed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- stage.FollowSent(ctx, time.Now().Add(-time.Hour), func(d dm.Delivery) { got <- d.MID }, func(behind bool) {
+		done <- stage.FollowSent(ctx, time.Hour, func(d dm.Delivery) { got <- d.MID }, func(behind bool) {
 			if !behind {
 				caughtUp <- struct{}{}
 			}
@@ -94,6 +95,15 @@ func TestWhatIsSentIsFollowed(t *testing.T) {
 	<-caughtUp
 	require.NoError(t, stage.Publish(t.Context(), sent(3, dm.OutcomeUnknown), sent(4, dm.OutcomeSent)))
 	require.Equal(t, event("7001", 4).MID, <-got)
+
+	// The server goes and comes back: what is there is read again, and what comes is heard.
+	server.Down()
+	server.Up()
+	require.Equal(t, event("7001", 1).MID, <-got)
+	require.Equal(t, event("7001", 4).MID, <-got)
+	<-caughtUp
+	require.NoError(t, stage.Publish(t.Context(), sent(5, dm.OutcomeSent)))
+	require.Equal(t, event("7001", 5).MID, <-got)
 	cancel()
 	require.NoError(t, <-done)
 }

@@ -26,9 +26,9 @@ const (
 	// maxWaiting bounds the handlers that wait, maxLooking those that read the ledger; others wait in their lanes.
 	maxWaiting = 64
 	maxLooking = 4
-	// remembered bounds the messages in memory, and sinceStart is how old the first of them is.
+	// remembered bounds the messages in memory, and sentWithin is how old those may be that are read at the start.
 	remembered = 100_000
-	sinceStart = 2 * time.Minute
+	sentWithin = 30 * time.Second
 	followWait = time.Second
 )
 
@@ -45,8 +45,8 @@ func (w *Watch) Run(ctx context.Context) error {
 
 func (w *Watch) follow(ctx context.Context) error {
 	w.sent.behind.Store(true)
-	for since := w.d.Now().Add(-sinceStart); ctx.Err() == nil; {
-		err := w.d.Streams.FollowSent(ctx, since, w.saw, w.sent.behind.Store)
+	for ctx.Err() == nil {
+		err := w.d.Streams.FollowSent(ctx, sentWithin, w.saw, w.sent.behind.Store)
 		w.sent.behind.Store(true)
 		if err == nil || ctx.Err() != nil {
 			continue // it was stopped

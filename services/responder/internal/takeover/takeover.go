@@ -28,7 +28,7 @@ import (
 
 // Streams is what was decided and what came of it.
 type Streams interface {
-	FollowSent(ctx context.Context, since time.Time, sent func(dm.Delivery), behind func(bool)) error
+	FollowSent(ctx context.Context, window time.Duration, sent func(dm.Delivery), behind func(bool)) error
 	Spoken(ctx context.Context, c dm.Conversation, since time.Time) ([]pipeline.Spoken, error)
 }
 

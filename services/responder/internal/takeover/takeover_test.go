@@ -51,7 +51,7 @@ type streams struct {
 	behind func(bool)
 }
 
-func (s *streams) FollowSent(ctx context.Context, _ time.Time, sent func(dm.Delivery), behind func(bool)) error {
+func (s *streams) FollowSent(ctx context.Context, _ time.Duration, sent func(dm.Delivery), behind func(bool)) error {
 	s.mu.Lock()
 	s.sent, s.behind = sent, behind
 	s.mu.Unlock()
