@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/alert"
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
@@ -45,6 +46,7 @@ type Config struct {
 	OtherAppQuiet       time.Duration `env:"OTHER_APP_QUIET" envDefault:"24h" help:"how long the bot is silent at most while another app has the thread and does not pass it back"`
 	LoopQuiet           time.Duration `env:"LOOP_QUIET" envDefault:"5m" help:"how long a customer who got MAX_REPLIES_PER_MINUTE must be quiet before the bot answers again"`
 	AppID               string        `env:"FACEBOOK_APP_ID" help:"the app's id, for token look-ups; it also tells messages of ours from others', and whose a thread is"`
+	Alerts              alert.Settings
 	RulesPoll           time.Duration `env:"RULES_POLL" envDefault:"15s" help:"how often the rules are read in case a change was not heard of at once"`
 
 	// Host is lent by a process that runs several services.
@@ -53,7 +55,7 @@ type Config struct {
 
 // Validate reports every problem of the settings.
 func (c Config) Validate() error {
-	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Settings.Validate()}
+	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Settings.Validate(), c.Alerts.Validate()}
 	if c.MaxRepliesPerMinute < 0 {
 		errs = append(errs, fmt.Errorf("MAX_REPLIES_PER_MINUTE: got %d, expected 0 or more", c.MaxRepliesPerMinute))
 	}
@@ -108,7 +110,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	held := holds.New(bucket, holds.Options{Log: tel.Log})
-	stage, err := newStage(p, cfg, book, rules, held)
+	alerts, err := alert.New(cfg.Alerts, alert.Options{Service: Name, Log: tel.Log, Metrics: tel.Metrics})
+	if err != nil {
+		return err
+	}
+	stage, err := newStage(p, cfg, stageDeps{book: book, rules: rules, held: held, alerts: alerts})
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
@@ -123,6 +129,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	group.Go("rules", rules.Run)
 	group.Go("accounts", book.Run)
 	group.Go("holds", held.Run)
+	group.Go("alerts", alerts.Run)
 	group.Go("takeovers", stage.takeovers.Run)
 	group.Go("decide", func(ctx context.Context) error {
 		// An empty set of rules would answer everything with the fallback, and an empty copy of the holds everybody.

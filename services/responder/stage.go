@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/alert"
 	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/envelope"
@@ -23,14 +24,22 @@ type stage struct {
 	answers   *respond.Responder
 }
 
-func newStage(p *pipeline.Pipeline, cfg Config, book *accounts.Book, rules *live.Rules, held *holds.Holds) (*stage, error) {
+// stageDeps is what a stage works with.
+type stageDeps struct {
+	book   *accounts.Book
+	rules  *live.Rules
+	held   *holds.Holds
+	alerts *alert.Alerts
+}
+
+func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
 	s := &stage{p: p}
 	var err, err2 error
 	s.takeovers, err = takeover.New(takeover.Deps{
-		Streams: p, Holds: held, Accounts: book, Telemetry: p.Telemetry(),
+		Streams: p, Holds: d.held, Accounts: d.book, Telemetry: p.Telemetry(),
 		Tell: func(ctx context.Context, e dm.Event) error { return p.Publish(ctx, p.Event(e, e.Hold.Cause)) },
 	}, takeover.Options{AppID: cfg.AppID, Quiet: cfg.TakeoverQuiet, OtherApp: cfg.OtherAppQuiet})
-	s.answers, err2 = respond.New(respond.Deps{Accounts: book, Rules: rules, Holds: held, Telemetry: p.Telemetry()}, respond.Options{
+	s.answers, err2 = respond.New(respond.Deps{Accounts: d.book, Rules: d.rules, Holds: d.held, Alerts: d.alerts, Telemetry: p.Telemetry()}, respond.Options{
 		Fallback: cfg.Fallback, MaxRepliesPerMinute: cfg.MaxRepliesPerMinute, LoopQuiet: cfg.LoopQuiet,
 	})
 	return s, errors.Join(err, err2)

@@ -62,7 +62,7 @@ func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accou
 	}
 
 	s.close = deliverer.Close
-	s.handler = send(p, deliverer, &stopper{holds: held, quiet: cfg.OtherAppQuiet, log: tel.Log}, cfg.At)
+	s.handler = send(p, deliverer, &stopper{holds: held, quiet: cfg.OtherAppQuiet, alerts: s.alerts, log: tel.Log}, cfg.At)
 	parking, err := p.Parking(ctx, handlerName, s.handler)
 	if err != nil {
 		return nil, err

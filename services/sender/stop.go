@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/parley-dm/parley/pkg/alert"
 	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
@@ -22,9 +23,10 @@ type changer interface {
 
 // stopper takes conversations from the bot that Meta refuses more than one message for.
 type stopper struct {
-	holds changer
-	quiet time.Duration
-	log   *slog.Logger
+	holds  changer
+	quiet  time.Duration
+	alerts *alert.Alerts // may be nil
+	log    *slog.Logger
 }
 
 // stop does it, if a delivery says so, and returns the event that tells.
@@ -57,4 +59,10 @@ func (s *stopper) alert(ctx context.Context, d dm.Delivery, h dm.Hold) {
 	s.log.LogAttrs(ctx, level, "conversation.stopped", slog.String(telemetry.KeyAccount, d.Account),
 		slog.String(telemetry.KeyConversation, d.Conversation.String()), slog.String(telemetry.KeyIntent, d.IntentID),
 		slog.String("reason", string(h.Reason)), slog.Time("until", h.Until))
+	if h.Reason == dm.HoldTooMany {
+		s.alerts.Raise(alert.Alert{
+			Kind: alert.ConversationHeld, Account: d.Account, Conversation: d.Conversation.String(), Summary: "Meta takes no more messages to this person for now",
+			WhatToDo: "look at the conversation; `parley holds release` gives it back to the bot before the day is over",
+		})
+	}
 }

@@ -157,6 +157,32 @@ func TestTwoBotsDoNotTalkForEver(t *testing.T) {
 	require.Len(t, w.replies("7001"), 3)
 }
 
+// Meta refuses a message because another app has the thread, or because this person got too many.
+func TestMetaSaysThatAConversationIsNotTheBots(t *testing.T) {
+	t.Parallel()
+	admin := "127.0.0.1:" + freePort(t)
+	w := newWorld(t, "ADMIN_ADDR="+admin)
+	w.serve()
+	for customer, c := range map[string]struct {
+		fault  simulator.Fault
+		hold   dm.HoldReason
+		reason string
+	}{
+		"7001": {simulator.Fault{Kind: "error", Code: 100, Subcode: 2534037, Count: 1}, dm.HoldOtherApp, "other_app"},
+		"7002": {simulator.Fault{Kind: "error", Code: 613, Subcode: 2018338, Count: 1}, dm.HoldTooMany, "person"},
+	} {
+		c.fault.Customer = customer
+		_, err := w.meta.AddFault(c.fault)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, w.post(customer, "m_1_"+customer, "hello"))
+		w.eventually(func() bool { return w.held(c.hold) == 1 }, "it is an event")
+		require.Equal(t, http.StatusOK, w.post(customer, "m_2_"+customer, "hello?"))
+		w.eventually(func() bool { return w.silent(admin, c.reason) }, "and the bot is silent")
+		require.Empty(t, w.replies(customer))
+	}
+	w.eventually(func() bool { return w.count(`SELECT count(*) FROM messages WHERE status = 'failed'`) == 2 }, "what was refused has failed")
+}
+
 // ours checks that what we said ourselves never took a conversation from the bot.
 func (w *world) ours() {
 	w.t.Helper()

@@ -3,10 +3,12 @@ package respond
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/alert"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/telemetry"
@@ -29,9 +31,11 @@ type Holds interface {
 
 // Deps is what a Responder works with.
 type Deps struct {
-	Accounts  Accounts
-	Rules     Rules
-	Holds     Holds
+	Accounts Accounts
+	Rules    Rules
+	Holds    Holds
+	// Alerts may be nil.
+	Alerts    *alert.Alerts
 	Telemetry *telemetry.Telemetry
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
@@ -121,17 +125,22 @@ func (r *Responder) stop(ctx context.Context, t Turn) (*dm.Event, error) {
 		return nil, err
 	}
 	if change.Changed && t.Hold.Holder == "" {
-		r.alert(ctx, t)
+		r.alert(ctx, t, at)
 	}
 	return change.Event, nil
 }
 
 // alert tells an operator that a conversation was taken from the bot because it went on too fast.
-func (r *Responder) alert(ctx context.Context, t Turn) {
+func (r *Responder) alert(ctx context.Context, t Turn, at time.Time) {
 	r.metrics.held.Inc()
 	r.deps.Telemetry.Log.ErrorContext(ctx, "conversation.held", telemetry.KeyConversation, t.Event.Conversation.String(),
 		telemetry.KeyAccount, t.Event.Account, telemetry.KeyEvent, t.Event.ID, "max_replies_per_minute", r.opts.MaxRepliesPerMinute,
-		"what_to_do", "probably another bot: look at the conversation; `parley holds release` gives it back to the bot")
+		"until", at.Add(r.opts.LoopQuiet).UTC().Format(time.RFC3339))
+	r.deps.Alerts.Raise(alert.Alert{
+		Kind: alert.ConversationHeld, Account: t.Event.Account, Conversation: t.Event.Conversation.String(),
+		Summary:  fmt.Sprintf("more than %d automatic replies within a minute", r.opts.MaxRepliesPerMinute),
+		WhatToDo: "probably another bot: look at the conversation; `parley holds release` gives it back to the bot",
+	})
 }
 
 // observe tells of a decision. At thousands a second its line belongs to DEBUG; the counters are for every day.

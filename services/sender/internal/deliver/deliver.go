@@ -187,7 +187,7 @@ func (v *Deliverer) Deliver(ctx context.Context, intent dm.ReplyIntent) ([]dm.De
 			broken = fmt.Sprintf("message %d of %d before it was not sent: %s", n+1, of, entry.Reason)
 		}
 	}
-	if broken == "" && len(actions) > 0 {
+	if broken == "" && gone == "" && len(actions) > 0 {
 		v.parting(ctx, &message{intent: &intent, n: of, of: of, actions: actions})
 	}
 	return done, nil

@@ -109,6 +109,9 @@ func (v *Deliverer) parting(ctx context.Context, m *message) {
 	if e := m.intent.Expires; !e.IsZero() && !v.o.Now().Before(e) {
 		return
 	}
+	if reason, err := v.held(ctx, m); err != nil || reason != "" {
+		return // somebody else has the conversation, as far as is known
+	}
 	if v.turn(ctx, m) == nil { // while the account is paused nothing is shown
 		v.show(ctx, m)
 	}
