@@ -102,6 +102,11 @@ ci: ## all that a change must pass
 chaos: require ## kill, stop and stall two of everything under load, and judge each message; four minutes (CHAOS='-h' lists what can be chosen)
 	@go run ./chaos $(CHAOS)
 
+.PHONY: chaos-bus
+chaos-bus: require ## only what the bus has to stand: kill, stop and stall NATS and three responders under 20,000 messages; three minutes
+	@go run ./chaos -ingress 1 -responder 3 -targets responder,nats -trouble kill,term,stall \
+		-customers 2000 -messages 10 -rate 250 -duration 80s $(CHAOS)
+
 ##@ What the commands above need
 
 .PHONY: require require-go

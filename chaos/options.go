@@ -17,7 +17,7 @@ type options struct {
 	customers, messages, accounts int
 	rate                          float64
 	troubles, targets             []string
-	nodes, ingresses              int
+	nodes, ingresses, responders  int
 	dir                           string
 	keep                          bool
 }
@@ -64,6 +64,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.Float64Var(&o.rate, "rate", 0, "messages a second; 0 for as many as fill the duration")
 	flags.IntVar(&o.nodes, "nodes", 1, "NATS servers: 1, or a cluster of 3 with three copies of everything")
 	flags.IntVar(&o.ingresses, "ingress", 2, "replicas of ingress behind the balancer: 1 to 4")
+	flags.IntVar(&o.responders, "responder", 2, "replicas of the responder: 1 to 4")
 	flags.StringVar(&o.dir, "dir", "", "folder for the logs and the data, which is kept; a temporary one without it")
 	flags.BoolVar(&o.keep, "keep", false, "keep the temporary folder of a good run too")
 	troubles := flags.String("trouble", strings.Join(allTroubles(), ","), "kinds of trouble")
@@ -77,7 +78,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	for _, n := range []struct {
 		name             string
 		got, least, most int
-	}{{"customers", o.customers, 1, 100_000}, {"messages", o.messages, 1, mostMessages}, {"accounts", o.accounts, 1, 100}, {"ingress", o.ingresses, 1, 4}} {
+	}{{"customers", o.customers, 1, 100_000}, {"messages", o.messages, 1, mostMessages}, {"accounts", o.accounts, 1, 100}, {"ingress", o.ingresses, 1, 4}, {"responder", o.responders, 1, 4}} {
 		if n.got < n.least || n.got > n.most {
 			errs = append(errs, fmt.Errorf("-%s: got %d, expected %d to %d", n.name, n.got, n.least, n.most))
 		}
@@ -120,8 +121,12 @@ func token(n int) string { return fmt.Sprintf("chaos-token-%d", n+1) }
 
 // replicas is how many there are of a service.
 func (o options) replicas(service string) int {
-	if service == "ingress" {
+	switch service {
+	case "ingress":
 		return o.ingresses
+	case "responder":
+		return o.responders
+	default:
+		return 2
 	}
-	return 2
 }
