@@ -108,6 +108,9 @@ func (o *owner) makeConsumer(ctx context.Context, partition int, l lease) error 
 	// A consumer that nobody asks for anything belongs to a generation that nobody will come back to: a request to make it
 	// that was on its way while we were cut off can arrive after the partition was taken. The lease has the floor.
 	cfg.InactiveThreshold = max(5*time.Minute, 10*o.cfg.TTL)
+	// What it knows is worth a file no more than it is: the owner's own account outlives a restart of the server, the lease
+	// an end of both, and what is acknowledged above the lease's floor comes again then, seconds of it at most.
+	cfg.MemoryStorage = true
 	if _, err := o.js.CreateConsumer(ctx, o.stream, cfg); err != nil {
 		return fmt.Errorf("make consumer %s: %w", cfg.Durable, err)
 	}

@@ -22,10 +22,10 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.messages, "messages", 100_000, "messages for each fast measure")
+	flag.IntVar(&o.messages, "messages", 200_000, "messages for each fast measure")
 	flag.IntVar(&o.slow, "slow", 20_000, "messages for each measure of watermill-nats")
 	flag.IntVar(&o.million, "memory", 1_000_000, "messages through one subscriber to see whether memory stays flat; 0 leaves it out")
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds; each measure's median counts")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds; each measure's median counts")
 	flag.IntVar(&o.tries, "tries", 2, "runs, while they are dirty")
 	flag.Float64Var(&o.dirty, "dirty", 0.15, "share of foreign CPU above which a run is dirty")
 	flag.StringVar(&o.only, "only", "", "measure only what has this in its name, for profiling with -cpuprofile")
