@@ -1,14 +1,12 @@
 package accounts_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"github.com/parley-dm/parley/pkg/accounts"
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/telemetry/logtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -149,9 +148,9 @@ func TestGraphURL(t *testing.T) {
 }
 
 // follow opens a book on a file and runs it until the test ends.
-func follow(t *testing.T, path string) (*accounts.Book, *lines) {
+func follow(t *testing.T, path string) (*accounts.Book, *logtest.Buffer) {
 	t.Helper()
-	log := &lines{}
+	log := &logtest.Buffer{}
 	book, err := accounts.Open(accounts.Options{
 		Settings: accounts.Settings{AccountsFile: path}, Tokens: &accounts.Tokens{}, Every: 5 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(log, nil)),
@@ -222,22 +221,4 @@ func wait(t *testing.T, c <-chan struct{}) {
 	case <-time.After(10 * time.Second):
 		require.FailNow(t, "no change was seen")
 	}
-}
-
-// lines is a log that may be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

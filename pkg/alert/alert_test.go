@@ -1,7 +1,6 @@
 package alert_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -22,29 +21,13 @@ import (
 
 	"github.com/parley-dm/parley/pkg/alert"
 	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/telemetry/logtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *buffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *buffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 type testBundle struct {
-	log     buffer
+	log     logtest.Buffer
 	metrics *prometheus.Registry
 	now     time.Time
 	alerts  *alert.Alerts

@@ -1,13 +1,11 @@
 package bus_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/telemetry/logtest"
 )
 
 var errBad = errors.New("a bad thing\nin two lines")
@@ -117,7 +116,7 @@ func TestADeferredErrorCountsNoAttempt(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	var seen calls
-	var logged syncBuffer
+	var logged logtest.Buffer
 	f.route(bus.RouterConfig{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, f.subscriber(nil), func(m *message.Message) error {
 		seen.add(m.UUID)
 		switch n := seen.count(m.UUID); {
@@ -250,24 +249,6 @@ func TestClassify(t *testing.T) {
 	require.NoError(t, bus.Permanent(nil))
 	require.NoError(t, bus.DeferUntil(nil, at))
 	require.ErrorIs(t, bus.WhileAway(errBad), errBad)
-}
-
-// syncBuffer is a buffer that several goroutines may use.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func TestLanesThatWaitLeaveTheirSlotsToOthers(t *testing.T) {

@@ -1,10 +1,8 @@
 package pipeline_test
 
 import (
-	"bytes"
 	"context"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,32 +14,15 @@ import (
 	"github.com/parley-dm/parley/pkg/bus/bustest"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/pkg/telemetry/logtest"
 	"github.com/parley-dm/parley/pkg/topology"
 )
-
-// logs is a log that a test reads while it is written.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logs) contains(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.buf.String(), text)
-}
 
 // A stage that is down fills its stream up to the bound: an operator is told before, then new messages are refused, and
 // what the stage has not seen stays.
 func TestAStageThatIsDownFillsItsStreamToItsBoundAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	server, log := bustest.Start(t), &logs{}
+	server, log := bustest.Start(t), &logtest.Buffer{}
 	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "test", Common: common(), LogTo: log, NoAdmin: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tel.Close(context.Background())) })
@@ -76,7 +57,7 @@ func TestAStageThatIsDownFillsItsStreamToItsBoundAndLosesNothing(t *testing.T) {
 		require.NoError(t, publish())
 	}
 	p.run(stage)
-	require.Eventually(t, func() bool { return log.contains("stream.nearly_full") }, 20*time.Second, 20*time.Millisecond, "it is told at four fifths")
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "stream.nearly_full") }, 20*time.Second, 20*time.Millisecond, "it is told at four fifths")
 	n, err := testutil.GatherAndCount(tel.Gatherer(), "bus_stream_fill_ratio")
 	require.NoError(t, err)
 	require.Equal(t, len(topology.Streams()), n)

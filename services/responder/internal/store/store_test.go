@@ -1,12 +1,10 @@
 package store_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/postgres"
 	"github.com/parley-dm/parley/pkg/postgres/pgtest"
+	"github.com/parley-dm/parley/pkg/telemetry/logtest"
 	"github.com/parley-dm/parley/services/responder/internal/live"
 	"github.com/parley-dm/parley/services/responder/internal/store"
 )
@@ -37,9 +36,9 @@ func exec(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) {
 }
 
 // keep runs the keeper of the rules on a pool until the test ends. It hardly polls: what is seen was heard.
-func keep(t *testing.T, pool *pgxpool.Pool) (*live.Rules, *lines) {
+func keep(t *testing.T, pool *pgxpool.Pool) (*live.Rules, *logtest.Buffer) {
 	t.Helper()
-	log := &lines{}
+	log := &logtest.Buffer{}
 	r := store.New(pool)
 	rules, err := live.New(live.Deps{
 		Repository: r, Listener: r, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: prometheus.NewRegistry(),
@@ -176,22 +175,4 @@ func TestAListenerWhoseConnectionIsKilledListensAgain(t *testing.T) {
 	require.Contains(t, log.String(), "rules.not_listening")
 	exec(t, pool, `DELETE FROM response_rules`)
 	require.Eventually(t, func() bool { return winner(rules, "price") == "" }, patience, probe)
-}
-
-// lines is a log that may be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -1,7 +1,6 @@
 package deliver_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +24,7 @@ import (
 	"github.com/parley-dm/parley/pkg/bus/bustest"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/meta/graph"
+	"github.com/parley-dm/parley/pkg/telemetry/logtest"
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/sender/internal/deliver"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
@@ -121,24 +121,6 @@ func reset(w http.ResponseWriter) {
 	}
 }
 
-// safeBuffer is a log that tests may read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 type testBundle struct {
 	t       *testing.T
 	meta    *meta
@@ -147,7 +129,7 @@ type testBundle struct {
 	bucket  *bus.Bucket
 	client  *graph.Client
 	offset  atomic.Int64
-	log     safeBuffer
+	log     logtest.Buffer
 	metrics *prometheus.Registry
 	oracle  oracle
 	at      func(deliver.Step)

@@ -1,7 +1,6 @@
 package tokens_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -26,6 +25,7 @@ import (
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/meta/graph"
+	"github.com/parley-dm/parley/pkg/telemetry/logtest"
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/sender/internal/tokens"
 )
@@ -105,30 +105,13 @@ func (n *notes) get(account string) accounts.TokenState {
 	return n.states[account]
 }
 
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 type testBundle struct {
 	t      *testing.T
 	meta   *meta
 	url    string
 	server *bustest.Server
 	file   string
-	log    safeBuffer
+	log    logtest.Buffer
 
 	mu  sync.Mutex
 	now time.Time

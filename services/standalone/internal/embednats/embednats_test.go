@@ -1,7 +1,6 @@
 package embednats_test
 
 import (
-	"bytes"
 	"io"
 	"log/slog"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/parley-dm/parley/pkg/telemetry/logtest"
 	"github.com/parley-dm/parley/services/standalone/internal/embednats"
 )
 
@@ -83,7 +83,7 @@ func TestAPortThatIsTakenIsAnError(t *testing.T) {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, l.Close()) }()
-	var lines lockedBuffer
+	var lines logtest.Buffer
 	_, err = embednats.Start(t.Context(), embednats.Options{Dir: t.TempDir(), Listen: l.Addr().String(), Log: slog.New(slog.NewTextHandler(&lines, nil))})
 	require.ErrorContains(t, err, "address already in use")
 	require.Contains(t, lines.String(), "msg=nats.server")
@@ -104,24 +104,4 @@ func TestParseSync(t *testing.T) {
 		_, err := embednats.ParseSync(bad)
 		require.Error(t, err, bad)
 	}
-}
-
-// lockedBuffer is written by the server's goroutines and read by the test.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-var _ io.Writer = (*lockedBuffer)(nil)
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
