@@ -16,9 +16,9 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-dm/parley/pkg/rules"
 	"github.com/parley-dm/parley/pkg/run"
 	"github.com/parley-dm/parley/pkg/telemetry"
-	"github.com/parley-dm/parley/services/responder/internal/rules"
 )
 
 const (

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/parley-dm/parley/pkg/rules"
 	"github.com/parley-dm/parley/services/responder/internal/live"
-	"github.com/parley-dm/parley/services/responder/internal/rules"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

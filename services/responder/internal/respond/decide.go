@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/dm"
-	"github.com/parley-dm/parley/services/responder/internal/rules"
+	"github.com/parley-dm/parley/pkg/rules"
 )
 
 // Window is how long after a customer's message Meta lets automation answer it.

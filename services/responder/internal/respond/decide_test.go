@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/rules"
 	"github.com/parley-dm/parley/services/responder/internal/respond"
-	"github.com/parley-dm/parley/services/responder/internal/rules"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)

@@ -11,8 +11,8 @@ import (
 	"github.com/parley-dm/parley/pkg/alert"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
+	"github.com/parley-dm/parley/pkg/rules"
 	"github.com/parley-dm/parley/pkg/telemetry"
-	"github.com/parley-dm/parley/services/responder/internal/rules"
 )
 
 // Accounts says which accounts are ours.

@@ -18,9 +18,9 @@ import (
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/pipeline/holds/holdstest"
+	"github.com/parley-dm/parley/pkg/rules"
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/responder/internal/respond"
-	"github.com/parley-dm/parley/services/responder/internal/rules"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

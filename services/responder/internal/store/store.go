@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parley-dm/parley/pkg/postgres"
-	"github.com/parley-dm/parley/services/responder/internal/rules"
+	"github.com/parley-dm/parley/pkg/rules"
 )
 
 const (

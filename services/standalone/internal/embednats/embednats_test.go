@@ -1,10 +1,8 @@
 package embednats_test
 
 import (
-	"io"
 	"log/slog"
 	"net"
-	"sync"
 	"testing"
 	"time"
 

@@ -12,9 +12,12 @@ type MatchType string
 
 // The match types. All of them ignore case; see [Fold] for what else they ignore.
 const (
-	MatchExact    MatchType = "exact"    // the whole text, without the space around it, is a keyword
-	MatchContains MatchType = "contains" // a keyword stands anywhere in the text, also inside a word
-	MatchRegex    MatchType = "regex"    // a keyword is an RE2 expression that matches somewhere in the text
+	MatchExact    MatchType = "exact"       // the whole text, without the space around it, is a keyword
+	MatchContains MatchType = "contains"    // a keyword stands anywhere in the text, also inside a word
+	MatchRegex    MatchType = "regex"       // a keyword is an RE2 expression that matches somewhere in the text
+	MatchWord     MatchType = "word"        // a keyword stands in the text as a word of its own
+	MatchStarts   MatchType = "starts_with" // the text begins with a keyword
+	MatchAll      MatchType = "all_of"      // every keyword stands in the text as MatchWord finds it; any one is enough elsewhere
 )
 
 // Rule is one row of response_rules. Any one of its keywords is enough.
@@ -27,6 +30,12 @@ type Rule struct {
 	// Priority: the highest wins; among equals the oldest, then the smallest id.
 	Priority  int
 	CreatedAt time.Time
+	// When narrows it, Then says what it does beyond Response, and Limits how often.
+	When   When
+	Then   Then
+	Limits Limits
+	// Version grows with each change of the row.
+	Version int
 }
 
 // Same says whether two rules are one version of one rule.

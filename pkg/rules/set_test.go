@@ -10,7 +10,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/parley-dm/parley/services/responder/internal/rules"
+	"github.com/parley-dm/parley/pkg/rules"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/parley-dm/parley/services/responder/internal/rules"
+	"github.com/parley-dm/parley/pkg/rules"
 )
 
 func TestFoldTakesTheSameLettersForTheSame(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/parley-dm/parley/services/responder/internal/rules"
+	"github.com/parley-dm/parley/pkg/rules"
 )
 
 // many gives rules as a shop has them: three keywords each, one in twenty an expression, one in ten exact.
