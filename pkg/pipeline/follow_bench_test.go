@@ -22,7 +22,12 @@ func BenchmarkFollowSent(b *testing.B) {
 			if follows {
 				ready, done := make(chan struct{}, 2), make(chan error, 1)
 				ctx, cancel := context.WithCancel(b.Context())
-				defer func() { cancel(); <-done }()
+				defer func() {
+					cancel()
+					if err := <-done; err != nil {
+						b.Error(err)
+					}
+				}()
 				go func() {
 					done <- stage.FollowSent(ctx, time.Minute, func(dm.Delivery) { heard <- struct{}{} }, func(behind bool) {
 						if !behind {
