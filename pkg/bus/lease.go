@@ -57,7 +57,7 @@ func (o *owner) leaseKey(partition int) string {
 }
 
 func (o *owner) consumerName(partition int, generation uint64) string {
-	return fmt.Sprintf("%s_p%d_g%d", o.group, partition, generation)
+	return consumerName(o.group, partition, generation)
 }
 
 // take makes us the owner of a partition whose lease is free or over: it writes the lease, cuts the old owner off and

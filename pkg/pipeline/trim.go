@@ -2,12 +2,14 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/pipeline/overview"
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/pkg/topology"
 )
@@ -22,7 +24,8 @@ const alertAbove = 0.8
 // A stage that is down keeps what it has not seen; then the fill goes on rising, and says so here and in the metric.
 func (p *Pipeline) trim(ctx context.Context) {
 	fill := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bus_stream_fill_ratio", Help: "Share of a stream's bound in bytes that is full."}, []string{"stream"})
-	if err := p.tel.Metrics.Register(fill); err != nil {
+	waiting := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bus_group_waiting", Help: "Messages that a stage's subscription has not been given yet, over all its replicas."}, []string{"stream", "group"})
+	if err := errors.Join(p.tel.Metrics.Register(fill), p.tel.Metrics.Register(waiting)); err != nil {
 		p.tel.Log.Error("trim.metrics", telemetry.KeyError, err)
 		return
 	}
@@ -32,11 +35,27 @@ func (p *Pipeline) trim(ctx context.Context) {
 			leases, err = p.Bucket(ctx, topology.Leases)
 		} else {
 			p.trimAll(ctx, leases, fill)
+			p.measureWaiting(ctx, waiting)
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(trimEvery/2 + rand.N(trimEvery)): //nolint:gosec // spreads the processes out
 		}
+	}
+}
+
+// measureWaiting shows how far each stage is behind: what to scale by.
+func (p *Pipeline) measureWaiting(ctx context.Context, waiting *prometheus.GaugeVec) {
+	o, err := overview.Read(ctx, p.conn)
+	if err != nil {
+		if ctx.Err() == nil {
+			p.tel.Log.Warn("overview.failed", telemetry.KeyError, err)
+		}
+		return
+	}
+	waiting.Reset()
+	for _, g := range o.Groups {
+		waiting.WithLabelValues(g.Stream, g.Name).Set(float64(g.Waiting))
 	}
 }
 
