@@ -128,6 +128,9 @@ func (p *Pipeline) openOwn(ctx context.Context) error {
 // Telemetry is the stage's log, metrics, tracer and health.
 func (p *Pipeline) Telemetry() *telemetry.Telemetry { return p.tel }
 
+// Conn is the connection to the bus, for the packages beside this one that look at the bus or change what is kept there.
+func (p *Pipeline) Conn() *bus.Conn { return p.conn }
+
 // Partitions is the number of partitions that the streams were made with.
 func (p *Pipeline) Partitions() int { return int(p.partitions.Load()) }
 

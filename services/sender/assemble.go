@@ -43,7 +43,9 @@ func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accou
 	if err != nil {
 		return nil, err
 	}
-	s.standing = standing.New(standing.Deps{Bucket: states, Accounts: book, Gate: gate, Alerts: s.alerts, Log: tel.Log})
+	s.standing = standing.New(standing.Deps{
+		Bucket: states, Accounts: book, Gate: gate, Alerts: s.alerts, Log: tel.Log, Ended: func() { s.lot.Hurry() }, // it runs when all is assembled
+	})
 
 	memory, err := p.Bucket(ctx, topology.Ledger)
 	if err != nil {

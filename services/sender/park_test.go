@@ -7,14 +7,18 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/pipeline/accountdesk"
 	"github.com/parley-dm/parley/pkg/topology"
 )
 
@@ -170,6 +174,8 @@ func TestParkedIntentsExpireWithTheirWindow(t *testing.T) {
 	s := newShops(t)
 	stop := s.run()
 	s.ask(account, time.Now().Add(3*time.Second), customers("1", 4), 3)
+	// Conversations are parked side by side: what may go on waiting would else stand before what may not.
+	s.eventually("those whose window closes are parked", func() bool { return s.stream(topology.Parked.Name).State.LastSeq == 12 })
 	s.ask(account, time.Now().Add(time.Hour), customers("1", 4), 1)
 	s.eventually("all are parked", func() bool { return s.stream(topology.Parked.Name).State.LastSeq == 16 })
 	s.eventually("those whose window has closed are told, while the account is still paused", func() bool { return s.outcomes(account)[dm.OutcomeExpired] == 12 })
@@ -211,5 +217,49 @@ func TestAFullStreamOfParkedIntentsRefuses(t *testing.T) {
 	for _, c := range theirs {
 		require.Equal(t, 5, s.received(c))
 	}
+	require.NoError(t, stop())
+}
+
+// A person lets an account go on, or gives it a new token, without touching its settings: what is parked leaves at once.
+func TestAPersonResumesAnAccountAndGivesItANewToken(t *testing.T) {
+	t.Parallel()
+	s := newShops(t)
+	stop := s.run("TOKEN_KEY=" + strings.Repeat("ab", 32))
+	theirs := customers("1", 4)
+	s.ask(account, time.Time{}, theirs, 5)
+	s.eventually("they are all parked", func() bool { return s.parked() == 20 })
+	desk, err := accountdesk.Open(t.Context(), s.server.Connect(), nil)
+	require.NoError(t, err)
+	key := accounts.StateKey(dm.ChannelInstagram, account)
+	paused := func() bool {
+		states, err := desk.States(t.Context())
+		require.NoError(t, err)
+		return slices.ContainsFunc(states, func(s accounts.State) bool { return s.Key() == key && s.Pause != nil })
+	}
+	s.eventually("its state says so", paused)
+
+	s.mu.Lock()
+	refuse := s.refuse
+	s.refuse = nil // Meta takes the same token again
+	s.mu.Unlock()
+	require.NoError(t, desk.Resume(t.Context(), key, "ann@example.com"))
+	s.eventually("they leave", func() bool { return s.outcomes(account)[dm.OutcomeSent] == 20 && s.parked() == 0 })
+	s.eventually("nobody says that it is paused", func() bool { return !paused() })
+	require.ErrorIs(t, desk.Resume(t.Context(), key, "ann@example.com"), accountdesk.ErrNotPaused)
+	require.ErrorIs(t, desk.Resume(t.Context(), accounts.StateKey(dm.ChannelInstagram, "1"), "ann@example.com"), accountdesk.ErrNotPaused)
+
+	s.mu.Lock()
+	s.refuse = refuse
+	s.mu.Unlock()
+	s.ask(account, time.Time{}, theirs, 5)
+	s.eventually("they are parked again", func() bool { return s.parked() == 20 && paused() })
+	vault, err := accounts.NewVault(config.Secret(strings.Repeat("ab", 32)))
+	require.NoError(t, err)
+	require.NoError(t, desk.SetToken(t.Context(), vault, dm.ChannelInstagram, account, "fresh"))
+	s.eventually("they leave with the new token", func() bool { return s.outcomes(account)[dm.OutcomeSent] == 40 && s.parked() == 0 })
+	for _, c := range theirs {
+		require.Equal(t, 10, s.received(c))
+	}
+	require.ErrorIs(t, desk.SetToken(t.Context(), vault, dm.ChannelInstagram, "1", "fresh"), accountdesk.ErrUnknownToken)
 	require.NoError(t, stop())
 }

@@ -3,6 +3,8 @@ package park
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -139,7 +141,18 @@ func (w *ward) look() time.Time {
 	return again
 }
 
-// hurry has every queue looked at now: a new token may have come.
+// Hurry has every queue looked at now: somebody ended a pause.
+func (l *Lot) Hurry() {
+	l.mu.Lock()
+	wards := slices.Collect(maps.Values(l.wards))
+	l.mu.Unlock()
+	for _, w := range wards {
+		w.hurry()
+		w.nudge()
+	}
+}
+
+// hurry has the ward's queues looked at now: a new token may have come.
 func (w *ward) hurry() {
 	w.l.mu.Lock()
 	defer w.l.mu.Unlock()

@@ -41,7 +41,9 @@ type Deps struct {
 	Bucket   Bucket
 	Accounts Accounts
 	// Gate is told of the pauses that others found.
-	Gate   *limit.Gate
+	Gate *limit.Gate
+	// Ended is called when somebody else has ended a pause: another sender, or a person; nil tells nobody.
+	Ended  func()
 	Alerts *alert.Alerts
 	Log    *slog.Logger
 }
@@ -264,7 +266,7 @@ func (k *Keeper) saw(e *bus.Entry) {
 	case e.Deleted:
 		delete(k.states, e.Key)
 		if known && mine.Pause != nil {
-			k.d.Gate.Clear(keyOf(mine))
+			k.clear(keyOf(mine))
 		}
 	default:
 		k.states[e.Key] = s
@@ -276,7 +278,7 @@ func (k *Keeper) saw(e *bus.Entry) {
 func (k *Keeper) hold(s accounts.State) {
 	key := keyOf(s)
 	if s.Pause == nil {
-		k.d.Gate.Clear(key)
+		k.clear(key)
 		return
 	}
 	why := limit.Pause{Reason: s.Pause.Reason, For: s.Pause.For, Exact: s.Pause.Exact}
@@ -289,6 +291,14 @@ func (k *Keeper) hold(s accounts.State) {
 	}
 	k.d.Gate.Clear(key)
 	k.d.Gate.Keep(key, why, s.Pause.Until)
+}
+
+// clear opens the gate, and has what waits looked at.
+func (k *Keeper) clear(key limit.Key) {
+	k.d.Gate.Clear(key)
+	if k.d.Ended != nil {
+		go k.d.Ended() // it may ask us
+	}
 }
 
 func keyOf(s accounts.State) limit.Key {
