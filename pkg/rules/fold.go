@@ -23,9 +23,15 @@ const combiningDot = '\u0307'
 //     Arabic presentation forms for the letters that the operator typed; what it loses (² is 2) is no loss to a keyword;
 //   - invisible characters are taken out: zero-width joiners and spaces, direction marks, variation selectors (❤ is ❤️);
 //
-// and two things of our own: the Turkish İ and ı are plain i, because one cannot know whether "FIYAT" was typed on a Turkish
-// keyboard and a customer who is not understood costs more than ı taken for i; and each run of white space is one space.
-// Accents are kept: "où" is not "ou".
+// and some things of our own, for what people type one for the other:
+//   - the Turkish İ and ı are plain i, because one cannot know whether "FIYAT" was typed on a Turkish keyboard and a customer who
+//     is not understood costs more than ı taken for i;
+//   - Arabic and Hebrew without their vowel points, and Arabic without tatweel, with one alef, ya and kaf for all their forms and
+//     ta marbuta as ha;
+//   - digits of other scripts are 0 to 9, curly quotes and long dashes are ' " and -, emoji have no skin colour;
+//   - each run of white space is one space.
+//
+// Accents are kept: "où" is not "ou"; rules that ignore them look at what [bareOf] makes of it.
 func Fold(s string) string {
 	if isASCII(s) {
 		return foldASCII(s)
@@ -37,7 +43,11 @@ func Fold(s string) string {
 	}
 	s = norm.NFKC.String(fold.String(s))
 	// What NFKC made may fold once more, and seldom does.
-	if again := plainI(fold.String(s)); again != s {
+	for range 3 {
+		again := strings.Map(alike, plainI(fold.String(s)))
+		if again == s {
+			break
+		}
 		s = norm.NFKC.String(again)
 	}
 	return collapse(s)
@@ -128,8 +138,82 @@ func isASCII(s string) bool {
 	return true
 }
 
+// alike makes letters one that people type for one another, and takes out vowel points; see [Fold].
+func alike(r rune) rune {
+	switch {
+	case r < 0x300:
+		return r
+	case r >= 0x0591 && r <= 0x05C7:
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+	case r >= 0x0610 && r <= 0x06ED:
+		return arabic(r)
+	case r == '‘' || r == '’' || r == 'ʼ' || r == '′':
+		return '\''
+	case r == '“' || r == '”' || r == '„' || r == '″':
+		return '"'
+	case r >= '‐' && r <= '―' || r == '−':
+		return '-'
+	case r >= 0x1F3FB && r <= 0x1F3FF:
+		return -1
+	}
+	for _, zero := range zeros {
+		if r >= zero && r <= zero+9 {
+			return '0' + r - zero
+		}
+	}
+	return r
+}
+
+// zeros are the noughts of scripts whose digits people mix with 0 to 9.
+var zeros = []rune{'٠', '۰', '०', '০', '๐', '໐', '၀', '០'}
+
+func arabic(r rune) rune {
+	switch r {
+	case 'أ', 'إ', 'آ', 'ٱ':
+		return 'ا'
+	case 'ى', 'ی':
+		return 'ي'
+	case 'ک':
+		return 'ك'
+	case 'ة':
+		return 'ه'
+	case 'ـ':
+		return -1
+	}
+	switch {
+	case unicode.Is(unicode.Mn, r):
+		return -1
+	case r >= '٠' && r <= '٩':
+		return '0' + r - '٠'
+	}
+	return r
+}
+
+// strokes are letters with a stroke or of two letters, which do not decompose.
+var strokes = strings.NewReplacer("ø", "o", "đ", "d", "ð", "d", "ł", "l", "ħ", "h", "ŧ", "t", "æ", "ae", "œ", "oe",
+	"Ø", "O", "Đ", "D", "Ð", "D", "Ł", "L", "Ħ", "H", "Ŧ", "T", "Æ", "AE", "Œ", "OE")
+
+// bareOf takes the accents off letters that have them as an addition: Latin, Greek and Cyrillic ones. What a Japanese letter has
+// on it makes it another one, and what a Hindi or Thai one has is a vowel.
+func bareOf(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	s = strings.Map(func(r rune) rune {
+		if r >= 0x300 && r <= 0x36F || r >= 0x1AB0 && r <= 0x1AFF || r >= 0x1DC0 && r <= 0x1DFF {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(s))
+	return strokes.Replace(norm.NFC.String(s))
+}
+
 // text is what a customer wrote, in the forms that the match types look at. They are made once for all rules.
 type text struct {
+	// raw is how it came, cut at what is looked at.
+	raw string
 	// folded has no space around it; padded has exactly one on each side, so that a keyword written with a space at its
 	// end is also found at the end of the text.
 	folded, padded string
@@ -139,9 +223,23 @@ type text struct {
 	lower string
 	// ascii texts have nothing that folding would show to an expression and plain would not.
 	ascii bool
+	// unaccented is padded without accents, made when it is asked for.
+	unaccented string
+}
+
+// bare is padded without accents.
+func (t *text) bare() string {
+	switch {
+	case t.ascii:
+		return t.padded
+	case t.unaccented == "":
+		t.unaccented = bareOf(t.padded)
+	}
+	return t.unaccented
 }
 
 func newText(s string) text {
+	raw := s
 	s = strings.TrimSpace(s)
 	if len(s) > maxText {
 		n := maxText
@@ -151,7 +249,7 @@ func newText(s string) text {
 		s = s[:n]
 	}
 	padded := " " + strings.Trim(Fold(s), " ") + " "
-	t := text{padded: padded, folded: padded[1 : len(padded)-1], plain: s, ascii: isASCII(s)}
+	t := text{raw: raw, padded: padded, folded: padded[1 : len(padded)-1], plain: s, ascii: isASCII(s)}
 	t.lower = t.folded
 	if !t.ascii {
 		t.plain = norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))

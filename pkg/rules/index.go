@@ -18,6 +18,9 @@ type needle struct {
 	folded  string
 	rank    int
 	keyword string
+	how     MatchType
+	// rest are the other keywords that must stand in the text, too, for MatchAll.
+	rest []string
 	// offset is where its gram begins.
 	offset int
 }
@@ -27,8 +30,8 @@ type needle struct {
 // among all of them, so that a thousand keywords that begin alike do not end up in one list.
 type index struct {
 	long map[uint32][]needle // each list by rank
-	// short holds the needles of fewer bytes than a gram, by length.
-	short [gramLen]map[string]needle
+	// short holds the needles of fewer bytes than a gram, by length; each list by rank.
+	short [gramLen]map[string][]needle
 }
 
 func newIndex(needles []needle) index {
@@ -41,8 +44,11 @@ func newIndex(needles []needle) index {
 	}
 	slices.SortStableFunc(needles, func(a, b needle) int { return cmp.Compare(a.rank, b.rank) })
 	for _, n := range needles {
-		if len(n.folded) < gramLen {
-			ix.addShort(n)
+		if l := len(n.folded); l < gramLen {
+			if ix.short[l] == nil {
+				ix.short[l] = map[string][]needle{}
+			}
+			ix.short[l][n.folded] = append(ix.short[l][n.folded], n)
 			continue
 		}
 		rarest := gramAt(n.folded, 0)
@@ -56,42 +62,33 @@ func newIndex(needles []needle) index {
 	return ix
 }
 
-// addShort keeps the first of equal needles: they come by rank.
-func (ix *index) addShort(n needle) {
-	m := &ix.short[len(n.folded)]
-	if *m == nil {
-		*m = map[string]needle{}
-	}
-	if _, ok := (*m)[n.folded]; !ok {
-		(*m)[n.folded] = n
-	}
-}
-
-// find returns the needle of the best rank below limit that stands in s.
-func (ix *index) find(s string, limit int) (needle, bool) {
-	best := needle{rank: limit}
-	found := false
+// find passes the needles that stand in s, and whose rank is below the limit that visit returned last, to visit, with the place
+// where each begins. It begins with the limit given.
+func (ix *index) find(s string, limit int, visit func(n *needle, at int) int) {
 	for i := range len(s) {
 		for l := 1; l < gramLen && i+l <= len(s); l++ {
 			if m := ix.short[l]; m != nil {
-				if n, ok := m[s[i:i+l]]; ok && n.rank < best.rank {
-					best, found = n, true
-				}
+				limit = visitAll(m[s[i:i+l]], s, i, limit, visit)
 			}
 		}
-		if i+gramLen > len(s) {
-			continue
-		}
-		for _, n := range ix.long[gramAt(s, i)] {
-			if n.rank >= best.rank {
-				break
-			}
-			if n.offset <= i && strings.HasPrefix(s[i-n.offset:], n.folded) {
-				best, found = n, true
-			}
+		if i+gramLen <= len(s) {
+			limit = visitAll(ix.long[gramAt(s, i)], s, i, limit, visit)
 		}
 	}
-	return best, found
+}
+
+// visitAll goes through needles whose gram stands at a place of s.
+func visitAll(list []needle, s string, gram, limit int, visit func(n *needle, at int) int) int {
+	for k := range list {
+		n := &list[k]
+		if n.rank >= limit {
+			break
+		}
+		if at := gram - n.offset; at >= 0 && strings.HasPrefix(s[at:], n.folded) {
+			limit = visit(n, at)
+		}
+	}
+	return limit
 }
 
 // gramAt gives the gram as a number, which is a quicker key than its bytes.

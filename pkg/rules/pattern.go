@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
-	"strings"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -18,6 +17,8 @@ type pattern struct {
 	literals []string
 	// exactCase: the expression switches case on again somewhere, so that folded text would not be what it is about.
 	exactCase bool
+	// bare: accents are ignored, those of the expression too.
+	bare bool
 }
 
 // caseSwitch finds a flag group that takes i away, such as (?-i) or (?s-i:…).
@@ -25,8 +26,11 @@ var caseSwitch = regexp.MustCompile(`\(\?[a-zA-Z]*-[a-zA-Z]*i`)
 
 // newPattern compiles an expression that ignores case unless it says otherwise. It is composed (NFC) as the texts are;
 // NFKC would turn … into three dots that match anything.
-func newPattern(keyword string, rank int) (pattern, error) {
+func newPattern(keyword string, rank int, bare bool) (pattern, error) {
 	expression := "(?i)" + norm.NFC.String(keyword)
+	if bare {
+		expression = bareOf(expression)
+	}
 	re, err := regexp.Compile(expression)
 	if err != nil {
 		return pattern{}, fmt.Errorf("%w: %w", ErrRegex, err)
@@ -35,22 +39,23 @@ func newPattern(keyword string, rank int) (pattern, error) {
 	if err != nil {
 		return pattern{}, fmt.Errorf("%w: %w", ErrRegex, err)
 	}
-	return pattern{re: re, rank: rank, keyword: keyword, literals: requiredLiterals(tree), exactCase: caseSwitch.MatchString(keyword)}, nil
+	return pattern{
+		re: re, rank: rank, keyword: keyword, literals: requiredLiterals(tree), exactCase: caseSwitch.MatchString(keyword), bare: bare,
+	}, nil
 }
 
 // matches tries the text as it was written, then folded: full-width or Turkish letters are found as keywords find them.
-func (p *pattern) matches(t *text) bool {
-	if p.mayMatch(t.lower) && p.re.MatchString(t.plain) {
-		return true
+func (p *pattern) matches(t *text) (form, bool) {
+	plain, folded := formPlain, formFolded
+	if p.bare && !t.ascii {
+		plain, folded = formPlainBare, formBare
 	}
-	return !t.ascii && !p.exactCase && p.mayMatch(t.folded) && p.re.MatchString(t.folded)
-}
-
-func (p *pattern) mayMatch(lower string) bool {
-	for _, l := range p.literals {
-		if strings.Contains(lower, l) {
-			return true
-		}
+	if s, _ := t.form(plain); p.re.MatchString(s) {
+		return plain, true
 	}
-	return len(p.literals) == 0
+	if t.ascii || p.exactCase {
+		return 0, false
+	}
+	s, _ := t.form(folded)
+	return folded, p.re.MatchString(s)
 }

@@ -3,7 +3,7 @@ package rules
 import (
 	"cmp"
 	"errors"
-	"slices"
+	"reflect"
 	"time"
 )
 
@@ -19,6 +19,9 @@ const (
 	MatchStarts   MatchType = "starts_with" // the text begins with a keyword
 	MatchAll      MatchType = "all_of"      // every keyword stands in the text as MatchWord finds it; any one is enough elsewhere
 )
+
+// matchTypes are all there are.
+var matchTypes = []MatchType{MatchExact, MatchContains, MatchRegex, MatchWord, MatchStarts, MatchAll}
 
 // Rule is one row of response_rules. Any one of its keywords is enough.
 type Rule struct {
@@ -36,24 +39,39 @@ type Rule struct {
 	Limits Limits
 	// Version grows with each change of the row.
 	Version int
+	// Active rules are those that answer. [Compile] takes what it is given.
+	Active bool
 }
 
 // Same says whether two rules are one version of one rule.
 func (r Rule) Same(o Rule) bool {
-	return r.ID == o.ID && r.Name == o.Name && r.MatchType == o.MatchType && r.Response == o.Response &&
-		r.Priority == o.Priority && r.CreatedAt.Equal(o.CreatedAt) && slices.Equal(r.Keywords, o.Keywords)
+	times := func(r *Rule) [3]time.Time { return [3]time.Time{r.CreatedAt, r.Limits.From, r.Limits.Until} }
+	a, b := times(&r), times(&o)
+	for i := range a {
+		if !a[i].Equal(b[i]) {
+			return false
+		}
+	}
+	r.CreatedAt, r.Limits.From, r.Limits.Until = o.CreatedAt, o.Limits.From, o.Limits.Until
+	return reflect.DeepEqual(r, o)
 }
 
-// before orders rules as they are asked.
+// before orders rules as they are asked: those for otherwise after all others.
 func before(a, b Rule) int {
+	if a.When.Otherwise != b.When.Otherwise {
+		if b.When.Otherwise {
+			return -1
+		}
+		return 1
+	}
 	return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 
 // What can be wrong with a rule. A rule with such a fault is left out of the set, the others work.
 var (
-	ErrNoKeyword  = errors.New("keywords: expected at least one that is not blank")
-	ErrMatchType  = errors.New("match_type: expected exact, contains or regex")
-	ErrNoResponse = errors.New("response_text: expected a text that is not blank")
+	ErrNoKeyword  = errors.New("keywords: expected at least one that is not blank, or conditions (when) that say what the rule is for")
+	ErrMatchType  = errors.New("match_type: expected exact, contains, regex, word, starts_with or all_of")
+	ErrNoResponse = errors.New("response_text: expected a text that is not blank, or something else to do (then)")
 	ErrRegex      = errors.New("keywords: expected RE2 expressions")
 )
 

@@ -1,0 +1,49 @@
+package rules
+
+import "slices"
+
+// prefilter says which expressions may match a text, in one pass over it: those of which a required literal stands there, and
+// those that have none.
+type prefilter struct {
+	literals index
+	// always has the expressions without a literal, one bit each by their place.
+	always []uint64
+	// bare: some of them ignore accents.
+	bare bool
+}
+
+func newPrefilter(all []pattern) prefilter {
+	f := prefilter{always: make([]uint64, (len(all)+63)/64)}
+	var needles []needle
+	for i := range all {
+		f.bare = f.bare || all[i].bare
+		if len(all[i].literals) == 0 {
+			f.always[i/64] |= 1 << (i % 64)
+		}
+		for _, l := range all[i].literals {
+			needles = append(needles, needle{folded: l, rank: i})
+		}
+	}
+	f.literals = newIndex(needles)
+	return f
+}
+
+// ask gives one bit for each expression.
+func (f *prefilter) ask(t *text) []uint64 {
+	if len(f.always) == 0 {
+		return nil
+	}
+	may := slices.Clone(f.always)
+	mark := func(n *needle, _ int) int {
+		may[n.rank/64] |= 1 << (n.rank % 64)
+		return none
+	}
+	f.literals.find(t.lower, none, mark)
+	if !t.ascii {
+		f.literals.find(t.folded, none, mark)
+	}
+	if f.bare && !t.ascii {
+		f.literals.find(t.bare(), none, mark)
+	}
+	return may
+}
