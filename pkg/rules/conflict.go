@@ -52,6 +52,10 @@ func (s *Set) conflictsOf(rank int, patterns map[string][]*pattern) []Conflict {
 			keywords = append(keywords, k)
 		}
 	}
+	all := b.rule.MatchType == MatchAll
+	if all { // as a text in which each of them stands by itself
+		keywords = []string{strings.Join(keywords, " \x00 ")}
+	}
 	covers := map[int]cover{}
 	var single []Conflict
 	for _, k := range keywords {
@@ -67,13 +71,12 @@ func (s *Set) conflictsOf(rank int, patterns map[string][]*pattern) []Conflict {
 			single = append(single, Conflict{Rule: b.rule, Keyword: k, By: s.rules[first].rule, ByKeyword: by[first]})
 		}
 	}
-	need := len(keywords)
-	if b.rule.MatchType == MatchAll {
-		need, single = 1, nil // each of them is there when the rule matches, so one that is covered is enough
+	if all {
+		single = nil
 	}
 	whole := none
 	for r, c := range covers {
-		if c.times >= need && r < whole {
+		if c.times == len(keywords) && r < whole {
 			whole = r
 		}
 	}
