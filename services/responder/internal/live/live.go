@@ -28,9 +28,9 @@ const (
 	firstRetry, lastRetry = 100 * time.Millisecond, 5 * time.Second
 )
 
-// RuleRepository holds the rules of a business.
+// RuleRepository holds the rules of a business: those that are to be used, and apart from them those that could not be read.
 type RuleRepository interface {
-	ActiveRules(ctx context.Context) ([]rules.Rule, error)
+	Active(ctx context.Context) (ready []rules.Rule, broken []rules.Problem, err error)
 }
 
 // Listener hears of changes. Listen calls changed when it begins to hear and at each change; it blocks until it can hear no
@@ -62,6 +62,7 @@ type Rules struct {
 
 	// What follows belongs to the loading goroutine.
 	latest []rules.Rule
+	unread []rules.Problem
 	// reported holds the broken rules that were told of, as they were then.
 	reported map[string]rules.Rule
 }
@@ -148,7 +149,7 @@ func (l *Rules) load(ctx context.Context) error {
 
 // refresh reads the rules once and puts them in use if they differ from those in use.
 func (l *Rules) refresh(ctx context.Context) error {
-	all, err := l.deps.Repository.ActiveRules(ctx)
+	all, unread, err := l.deps.Repository.Active(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -159,11 +160,12 @@ func (l *Rules) refresh(ctx context.Context) error {
 	}
 	l.metrics.loads.WithLabelValues("loaded").Inc()
 	l.metrics.loadedAt.SetToCurrentTime()
-	if l.set.Load() != nil && same(l.latest, all) {
+	if l.set.Load() != nil && same(l.latest, all) && same(rulesOf(l.unread), rulesOf(unread)) {
 		return nil
 	}
 	set, problems := rules.Compile(all)
-	l.latest = all
+	problems = append(problems, unread...)
+	l.latest, l.unread = all, unread
 	l.report(problems)
 	l.metrics.rules.WithLabelValues("active").Set(float64(set.Len()))
 	l.metrics.rules.WithLabelValues("broken").Set(float64(len(problems)))
@@ -199,6 +201,14 @@ func (l *Rules) report(problems []rules.Problem) {
 		}
 	}
 	l.reported = broken
+}
+
+func rulesOf(problems []rules.Problem) []rules.Rule {
+	out := make([]rules.Rule, len(problems))
+	for i := range problems {
+		out[i] = problems[i].Rule
+	}
+	return out
 }
 
 func same(a, b []rules.Rule) bool {

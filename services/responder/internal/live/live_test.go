@@ -33,11 +33,11 @@ type memory struct {
 	changed func()
 }
 
-func (m *memory) ActiveRules(context.Context) ([]rules.Rule, error) {
+func (m *memory) Active(context.Context) ([]rules.Rule, []rules.Problem, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.loads++
-	return m.rules, m.away
+	return m.rules, nil, m.away
 }
 
 func (m *memory) Listen(ctx context.Context, changed func()) error {

@@ -82,8 +82,9 @@ func TestActiveRulesInTheOrderInWhichTheyAreAsked(t *testing.T) {
 		('none', '{}', 'contains', 'x', -3, true, '2026-01-01'),
 		('ever', '{a}', 'contains', 'x', -4, true, 'infinity'),
 		('always', '{a}', 'contains', 'x', -5, true, '-infinity')`)
-	got, err := store.New(pool).ActiveRules(t.Context())
+	got, broken, err := store.New(pool).Active(t.Context())
 	require.NoError(t, err)
+	require.Empty(t, broken)
 	names := make([]string, len(got))
 	for i, r := range got {
 		names[i] = r.Name
@@ -156,7 +157,10 @@ func TestABrokenRuleIsToldOfOncePerVersion(t *testing.T) {
 
 	exec(t, pool, `UPDATE response_rules SET keywords = '{"[price"}' WHERE name = 'bad one'`)
 	require.Eventually(t, func() bool { return strings.Count(log.String(), "rule.broken") == 2 }, patience, probe)
-	exec(t, pool, `UPDATE response_rules SET keywords = '{"^price"}' WHERE name = 'bad one'`)
+	exec(t, pool, `UPDATE response_rules SET keywords = '{"^price"}', conditions = '{"moon": "full"}' WHERE name = 'bad one'`)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), `unknown field`) }, patience, probe)
+	require.Equal(t, "third", winner(rules, "price"), "what cannot be read whole is not used")
+	exec(t, pool, `UPDATE response_rules SET conditions = '{"ignore_accents": true}' WHERE name = 'bad one'`)
 	require.Eventually(t, func() bool { return winner(rules, "price") == "bad one" }, patience, probe)
 }
 
