@@ -1,9 +1,13 @@
 package repository
 
 import (
+	"context"
 	"crypto/rand"
+	"fmt"
 	"sync"
 	"time"
+
+	"github.com/parley-dm/parley/pkg/dm"
 )
 
 // Memory keeps everything in memory: for tests, and for trying rules where there is no database. It forgets when the
@@ -15,7 +19,7 @@ type Memory struct {
 	rules    map[string]Rule
 	versions map[string][]RuleVersion
 
-	conversations map[string]Conversation
+	conversations map[dm.Conversation]Conversation
 	messages      map[string]Message
 }
 
@@ -23,12 +27,21 @@ type Memory struct {
 func NewMemory(now func() time.Time) *Memory {
 	return &Memory{
 		now: now, rules: map[string]Rule{}, versions: map[string][]RuleVersion{},
-		conversations: map[string]Conversation{}, messages: map[string]Message{},
+		conversations: map[dm.Conversation]Conversation{}, messages: map[string]Message{},
 	}
 }
 
 // Rules are the rules in it.
 func (m *Memory) Rules() *MemoryRules { return &MemoryRules{m} }
+
+func (m *Memory) locked(ctx context.Context, f func() error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("look in memory: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return f()
+}
 
 // time is now in PostgreSQL's precision.
 func (m *Memory) time() time.Time { return m.now().UTC().Truncate(time.Microsecond) }

@@ -15,7 +15,7 @@ import (
 const (
 	messageFields = `m.id::text, c.channel, c.page_id, c.instagram_user_id, coalesce(m.mid, ''), m.sender_id, m.recipient_id, m.direction, m.status,
        m.message_type, coalesce(m.message_text, ''), m.timestamp, m.created_at, m.deleted_at, m.sent_at, m.conversation_id::text, `
-	messageColumns = messageFields + `(m.metadata - '{raw,raw_base64}'::text[])::text`
+	messageColumns = messageFields + `CASE jsonb_typeof(m.metadata) WHEN 'object' THEN m.metadata - '{raw,raw_base64}'::text[] ELSE '{}' END::text`
 	wholeColumns   = messageFields + `m.metadata::text`
 	fromMessages   = ` FROM messages m JOIN conversations c ON c.id = m.conversation_id `
 )

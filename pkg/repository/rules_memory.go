@@ -23,13 +23,12 @@ func (r *MemoryRules) Active(ctx context.Context) ([]rules.Rule, []rules.Problem
 }
 
 // List is [Rules.List].
-func (r *MemoryRules) List(ctx context.Context) ([]Rule, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("read the rules: %w", err)
-	}
-	r.m.mu.Lock()
-	defer r.m.mu.Unlock()
-	return r.list(), nil
+func (r *MemoryRules) List(ctx context.Context) (all []Rule, err error) {
+	err = r.m.locked(ctx, func() error {
+		all = r.list()
+		return nil
+	})
+	return all, err
 }
 
 func (r *MemoryRules) list() []Rule {
@@ -43,7 +42,7 @@ func (r *MemoryRules) list() []Rule {
 
 // Get is [Rules.Get].
 func (r *MemoryRules) Get(ctx context.Context, id string) (rule Rule, err error) {
-	err = r.locked(ctx, func() error {
+	err = r.m.locked(ctx, func() error {
 		rule, err = r.get(id)
 		return err
 	})
@@ -60,7 +59,7 @@ func (r *MemoryRules) get(id string) (Rule, error) {
 
 // Create is [Rules.Create].
 func (r *MemoryRules) Create(ctx context.Context, rule Rule, by string) (stored Rule, err error) {
-	err = r.locked(ctx, func() error {
+	err = r.m.locked(ctx, func() error {
 		stored, err = r.insert(rule, by)
 		return err
 	})
@@ -69,7 +68,7 @@ func (r *MemoryRules) Create(ctx context.Context, rule Rule, by string) (stored 
 
 // Update is [Rules.Update].
 func (r *MemoryRules) Update(ctx context.Context, rule Rule, by string) (stored Rule, err error) {
-	err = r.locked(ctx, func() error {
+	err = r.m.locked(ctx, func() error {
 		stored, err = r.update(rule, by)
 		return err
 	})
@@ -78,7 +77,7 @@ func (r *MemoryRules) Update(ctx context.Context, rule Rule, by string) (stored 
 
 // Delete is [Rules.Delete].
 func (r *MemoryRules) Delete(ctx context.Context, id string, version int, by string) error {
-	return r.locked(ctx, func() error {
+	return r.m.locked(ctx, func() error {
 		current, err := r.get(id)
 		if err != nil {
 			return err
@@ -93,7 +92,7 @@ func (r *MemoryRules) Delete(ctx context.Context, id string, version int, by str
 
 // Reorder is [Rules.Reorder].
 func (r *MemoryRules) Reorder(ctx context.Context, ids []string, by string) error {
-	return r.locked(ctx, func() error {
+	return r.m.locked(ctx, func() error {
 		wanted, err := arrange(r.list(), ids)
 		if err != nil {
 			return err
@@ -113,7 +112,7 @@ func (r *MemoryRules) Reorder(ctx context.Context, ids []string, by string) erro
 
 // History is [Rules.History].
 func (r *MemoryRules) History(ctx context.Context, q HistoryQuery) (out []RuleVersion, err error) {
-	err = r.locked(ctx, func() error {
+	err = r.m.locked(ctx, func() error {
 		for id, versions := range r.m.versions {
 			if q.RuleID == "" || q.RuleID == id {
 				out = append(out, versions...)
@@ -142,7 +141,7 @@ func (r *MemoryRules) History(ctx context.Context, q HistoryQuery) (out []RuleVe
 
 // Restore is [Rules.Restore].
 func (r *MemoryRules) Restore(ctx context.Context, id string, version int, by string) (restored Rule, err error) {
-	err = r.locked(ctx, func() error {
+	err = r.m.locked(ctx, func() error {
 		i := slices.IndexFunc(r.m.versions[id], func(v RuleVersion) bool { return v.Version == version })
 		if i < 0 {
 			return fmt.Errorf("version %d of rule %s: %w", version, id, ErrNotFound)
@@ -161,7 +160,7 @@ func (r *MemoryRules) Restore(ctx context.Context, id string, version int, by st
 
 // Import is [Rules.Import].
 func (r *MemoryRules) Import(ctx context.Context, i Import) (p Plan, err error) {
-	err = r.locked(ctx, func() error {
+	err = r.m.locked(ctx, func() error {
 		if p, err = i.plan(r.list()); err != nil || i.DryRun {
 			return err
 		}
@@ -182,15 +181,6 @@ func (r *MemoryRules) Import(ctx context.Context, i Import) (p Plan, err error) 
 		return nil
 	})
 	return p, err
-}
-
-func (r *MemoryRules) locked(ctx context.Context, f func() error) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("rules in memory: %w", err)
-	}
-	r.m.mu.Lock()
-	defer r.m.mu.Unlock()
-	return f()
 }
 
 func (r *MemoryRules) insert(rule Rule, by string) (Rule, error) {

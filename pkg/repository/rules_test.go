@@ -42,7 +42,7 @@ func TestOddRowsAreToldOfAndKeepNothingFromBeingRead(t *testing.T) {
 	pool := pgtest.Pool(t)
 	repo := repository.NewRules(pool)
 	_, err := pool.Exec(t.Context(), `INSERT INTO response_rules (name, keywords, priority, is_active, created_at, conditions, actions, limits) VALUES
-		('fine', '{NULL,{a},NULL}', 9, true, 'infinity', DEFAULT, DEFAULT, DEFAULT)`)
+		('fine', '{NULL,{a},NULL}', 9, true, 'infinity', '{}', '{ }', '{}')`)
 	require.Error(t, err, "no array at all")
 	_, err = pool.Exec(t.Context(), `INSERT INTO response_rules (name, keywords, priority, is_active, created_at, conditions, actions, limits) VALUES
 		('fine', '{NULL,a}', 9, true, '-infinity', '{"on": ["text"]}', '{}', '{"cooldown": "90m"}'),

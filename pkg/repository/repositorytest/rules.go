@@ -99,6 +99,7 @@ func list(t *testing.T, repo repository.RuleRepository) []repository.Rule {
 }
 
 func comesBack(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	want := Full("full")
 	got := create(t, repo, want)[0]
 	require.Len(t, got.ID, 36)
@@ -120,6 +121,7 @@ func comesBack(t *testing.T, repo repository.RuleRepository) {
 }
 
 func activeInOrder(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	ready, broken, err := repo.Active(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, ready)
@@ -142,6 +144,7 @@ func activeInOrder(t *testing.T, repo repository.RuleRepository) {
 }
 
 func updateNamesVersion(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	r := create(t, repo, Plain("a", 1))[0]
 	changed := r
 	changed.Response, changed.When.Languages, changed.Active = "other", []string{"de"}, false
@@ -165,6 +168,7 @@ func updateNamesVersion(t *testing.T, repo repository.RuleRepository) {
 }
 
 func deletionNamesVersion(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	all := create(t, repo, Plain("a", 1), Plain("b", 2))
 	require.ErrorIs(t, repo.Delete(t.Context(), all[0].ID, 2, "ben"), repository.ErrConflict)
 	require.NoError(t, repo.Delete(t.Context(), all[0].ID, 1, "ben"))
@@ -173,6 +177,7 @@ func deletionNamesVersion(t *testing.T, repo repository.RuleRepository) {
 }
 
 func refused(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	for want, change := range map[string]func(*repository.Rule){
 		"name":       func(r *repository.Rule) { r.Name = " " },
 		"match_type": func(r *repository.Rule) { r.MatchType = "fuzzy" },
@@ -195,6 +200,7 @@ func refused(t *testing.T, repo repository.RuleRepository) {
 }
 
 func notThere(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	for _, id := range []string{"00000000-0000-4000-8000-000000000000", "no uuid at all", ""} {
 		_, err := repo.Get(t.Context(), id)
 		require.ErrorIs(t, err, repository.ErrNotFound)
@@ -216,6 +222,7 @@ func notThere(t *testing.T, repo repository.RuleRepository) {
 }
 
 func history(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	first := create(t, repo, Full("a"))[0]
 	second := first
 	second.Response = "new"
@@ -237,6 +244,7 @@ func history(t *testing.T, repo repository.RuleRepository) {
 }
 
 func pages(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	r := create(t, repo, Plain("a", 0), Plain("other", 0))[0]
 	for i := range 9 {
 		r.Response = strconv.Itoa(i)
@@ -268,6 +276,7 @@ func pages(t *testing.T, repo repository.RuleRepository) {
 }
 
 func restore(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	first := create(t, repo, Full("a"))[0]
 	second := first
 	second.Name, second.Then, second.Active = "b", rules.Then{}, false
@@ -289,6 +298,7 @@ func restore(t *testing.T, repo repository.RuleRepository) {
 }
 
 func reorder(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	all := create(t, repo, Plain("a", 30), Plain("b", 20), Plain("c", 10), Plain("d", 10))
 	id := map[string]string{}
 	for _, r := range all {
@@ -327,6 +337,7 @@ func reorder(t *testing.T, repo repository.RuleRepository) {
 }
 
 func importSet(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	stored := create(t, repo, Plain("kept", 1), Plain("changed", 2), Plain("same", 3))
 	changed := Full("changed")
 	plan, err := repo.Import(t.Context(), repository.Import{Rules: []repository.Rule{changed, Plain("same", 3), Plain("new", 4)}, By: "ben"})
@@ -351,6 +362,7 @@ func importSet(t *testing.T, repo repository.RuleRepository) {
 }
 
 func importReplaces(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	twice := Plain("twice", 5)
 	first, second := twice, twice
 	first.CreatedAt, second.CreatedAt = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
@@ -368,6 +380,7 @@ func importReplaces(t *testing.T, repo repository.RuleRepository) {
 }
 
 func importDryRun(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	create(t, repo, Plain("gone", 1))
 	before := list(t, repo)
 	plan, err := repo.Import(t.Context(), repository.Import{Rules: []repository.Rule{Plain("new", 1)}, Replace: true, DryRun: true, By: "ben"})
@@ -378,6 +391,7 @@ func importDryRun(t *testing.T, repo repository.RuleRepository) {
 }
 
 func copies(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	want := create(t, repo, Full("a"))[0]
 	got := list(t, repo)[0]
 	got.Keywords[0], got.When.On[0], got.When.Hours.Zone, got.Then.Reply[0].Variants[0] = "x", "x", "x", "x"
@@ -386,6 +400,7 @@ func copies(t *testing.T, repo repository.RuleRepository) {
 }
 
 func twoAtOnce(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
 	r := create(t, repo, Plain("a", 1))[0]
 	const writers = 8
 	errs := make(chan error, writers)

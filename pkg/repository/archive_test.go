@@ -1,0 +1,129 @@
+package repository_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/postgres/pgtest"
+	"github.com/parley-dm/parley/pkg/repository"
+	"github.com/parley-dm/parley/pkg/repository/repositorytest"
+)
+
+// archives are the implementations.
+func archives() map[string]func(*testing.T) repositorytest.Archive {
+	return map[string]func(*testing.T) repositorytest.Archive{
+		"PostgreSQL": func(t *testing.T) repositorytest.Archive {
+			t.Helper()
+			pool := pgtest.Pool(t)
+			return repositorytest.Archive{
+				Conversations: repository.NewConversations(pool), Messages: repository.NewMessages(pool),
+				Add: func(t *testing.T, m repository.Message) {
+					t.Helper()
+					add(t, pool, m)
+				},
+			}
+		},
+		"memory": func(t *testing.T) repositorytest.Archive {
+			t.Helper()
+			m := repository.NewMemory(time.Now)
+			return repositorytest.Archive{
+				Conversations: m.Conversations(), Messages: m.Messages(),
+				Add: func(t *testing.T, v repository.Message) {
+					t.Helper()
+					require.NoError(t, m.Messages().Add(t.Context(), v))
+				},
+			}
+		},
+	}
+}
+
+// add writes a message as the archiver does.
+func add(t *testing.T, pool *pgxpool.Pool, m repository.Message) {
+	t.Helper()
+	c, err := repository.NewConversations(pool).Save(t.Context(), repository.Conversation{
+		Conversation: m.Conversation, CreatedAt: m.At, UpdatedAt: m.CreatedAt, LastMessageAt: m.At,
+	})
+	require.NoError(t, err)
+	metadata, err := json.Marshal(m.Metadata)
+	require.NoError(t, err)
+	orNil := func(at time.Time) *time.Time {
+		if at.IsZero() {
+			return nil
+		}
+		return &at
+	}
+	_, err = pool.Exec(t.Context(), `
+		INSERT INTO messages (id, conversation_id, account, mid, sender_id, recipient_id, message_text, message_type, direction, timestamp, status,
+		                      metadata, created_at, deleted_at, sent_at)
+		VALUES ($1, $2, $3, nullif($4, ''), $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		m.ID, c.ID, m.Account, m.MID, m.Sender, m.Recipient, m.Text, m.Type, string(m.Direction), m.At, m.Status,
+		string(metadata), m.CreatedAt, orNil(m.DeletedAt), orNil(m.SentAt))
+	require.NoError(t, err)
+}
+
+func TestConversations(t *testing.T) {
+	t.Parallel()
+	for name, empty := range archives() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repositorytest.Conversations(t, empty)
+		})
+	}
+}
+
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	for name, empty := range archives() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repositorytest.Messages(t, empty)
+		})
+	}
+}
+
+// More messages than a page has, in more conversations than a page has.
+func TestAStretchOfManyPages(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO conversations (page_id, instagram_user_id, created_at, last_message_at)
+		SELECT '1', n::text, '2026-11-20', '2026-11-21' FROM generate_series(1, 450) n`)
+	require.NoError(t, err)
+	_, err = pool.Exec(t.Context(), `
+		INSERT INTO messages (conversation_id, account, mid, sender_id, recipient_id, message_text, direction, timestamp, status)
+		SELECT c.id, '1', c.id || '-' || n, c.instagram_user_id, '1', 'x', 'inbound', timestamptz '2026-11-20 12:00Z' + n / 3 * interval '1 s', 'received'
+		FROM conversations c, generate_series(1, 12) n`)
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	last := repository.Message{}
+	require.NoError(t, repository.NewMessages(pool).Each(t.Context(), repository.Stretch{Since: time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)}, func(m repository.Message) error {
+		if seen[m.ID] || m.Conversation == last.Conversation && m.At.Before(last.At) {
+			return fmt.Errorf("%s came twice or too late", m.ID)
+		}
+		seen[m.ID], last = true, m
+		return nil
+	}))
+	require.Len(t, seen, 450*12)
+}
+
+// What somebody wrote by hand may have any metadata.
+func TestOddMetadataHidesNoMessage(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	c := dm.Conversation{Channel: dm.ChannelInstagram, Account: "1", Customer: "7001"}
+	for n, metadata := range []string{`{}`, `[]`, `null`, `{"intent": "x", "payload": "P"}`, `{"attachments": {}, "mood": 1}`} {
+		add(t, pool, repositorytest.Message(c, n))
+		_, err := pool.Exec(t.Context(), `UPDATE messages SET metadata = $2 WHERE mid = $1`, fmt.Sprint("m_", n), metadata)
+		require.NoError(t, err)
+	}
+	page, err := repository.NewMessages(pool).History(t.Context(), repository.HistoryOf{Conversation: c})
+	require.NoError(t, err)
+	require.Len(t, page, 5)
+	require.Equal(t, "P", page[1].Metadata.Payload, "what can be read is")
+}
