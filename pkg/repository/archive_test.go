@@ -127,3 +127,42 @@ func TestOddMetadataHidesNoMessage(t *testing.T) {
 	require.Len(t, page, 5)
 	require.Equal(t, "P", page[1].Metadata.Payload, "what can be read is")
 }
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	events := repository.NewEvents(pool)
+	c := dm.Conversation{Channel: dm.ChannelInstagram, Account: "1", Customer: "7001"}
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO events (id, channel, account, customer, kind, mid, time, received_at, data)
+		SELECT 'ev_' || n, 'instagram', '1', CASE WHEN n < 8 THEN '7001' END, CASE n % 2 WHEN 0 THEN 'hold' ELSE 'decision' END,
+		       'm_' || n, timestamptz '2026-11-20 12:00Z' + n / 3 * interval '1 s', '2026-11-20 12:00Z', '{"n": 1}'
+		FROM generate_series(1, 9) n`)
+	require.NoError(t, err)
+	for want, q := range map[int]repository.EventQuery{
+		7: {Conversation: c}, 4: {Conversation: c, Kind: "decision"}, 1: {Conversation: c, MID: "m_2"}, 0: {Conversation: c, Kind: "hold", MID: "m_3"},
+	} {
+		seen := map[string]bool{}
+		for q.Limit = 2; ; {
+			page, err := events.List(t.Context(), q)
+			require.NoError(t, err)
+			if len(page) == 0 {
+				break
+			}
+			for i := range page {
+				require.False(t, seen[page[i].ID], "once each")
+				seen[page[i].ID] = true
+			}
+			q.Before = &page[len(page)-1]
+		}
+		require.Len(t, seen, want)
+	}
+	one, err := events.Get(t.Context(), "ev_9")
+	require.NoError(t, err)
+	require.Equal(t, repository.Event{
+		ID: "ev_9", Conversation: dm.Conversation{Channel: dm.ChannelInstagram, Account: "1"}, Kind: "decision", MID: "m_9",
+		At: time.Date(2026, 11, 20, 12, 0, 3, 0, time.UTC), ReceivedAt: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), Data: json.RawMessage(`{"n": 1}`),
+	}, one)
+	_, err = events.Get(t.Context(), "ev_0")
+	require.ErrorIs(t, err, repository.ErrNotFound)
+}

@@ -68,7 +68,7 @@ type Metadata struct {
 	FirstText string    `json:"first_text,omitempty"`
 	Edits     []Edit    `json:"edits,omitempty"`
 	Reaction  *Reaction `json:"reaction,omitempty"`
-	// Raw is the item as Meta sent it. Only [Messages.ByMID] and [Messages.Find] read it.
+	// Raw is the item as Meta sent it. Pages of messages leave it out.
 	Raw json.RawMessage `json:"raw,omitempty"`
 }
 
@@ -84,8 +84,8 @@ type Intent struct {
 	RuleName  string    `json:"rule_name,omitempty"`
 	MatchedOn string    `json:"matched_on,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
-	// Trace is how it was decided.
-	Trace json.RawMessage `json:"trace,omitempty"`
+	// Trace is how it was decided; nil for what was decided before there were traces.
+	Trace *dm.Trace `json:"trace,omitempty"`
 	// Message is the part, of one that is more than a text; its text is the row's.
 	Message *dm.Part `json:"message,omitempty"`
 }
@@ -161,6 +161,7 @@ type MessageRepository interface {
 	Find(ctx context.Context, mid string) ([]Message, error)
 	Get(ctx context.Context, id string) (Message, error)
 	Replies(ctx context.Context, conversation dm.Conversation, eventID string) ([]Message, error)
+	OfEvent(ctx context.Context, conversation dm.Conversation, eventID string) (Message, error)
 	Each(ctx context.Context, s Stretch, f func(Message) error) error
 }
 

@@ -64,6 +64,13 @@ func (r *MemoryMessages) Replies(ctx context.Context, conversation dm.Conversati
 	return withoutRaw(out), err
 }
 
+// OfEvent is [Messages.OfEvent].
+func (r *MemoryMessages) OfEvent(ctx context.Context, conversation dm.Conversation, eventID string) (Message, error) {
+	return r.one(ctx, "of event "+eventID, func(m *Message) bool {
+		return m.Conversation == conversation && m.Direction == Inbound && m.Metadata.EventID == eventID
+	})
+}
+
 // Each is [Messages.Each]. It calls f on what was there when it began.
 func (r *MemoryMessages) Each(ctx context.Context, s Stretch, f func(Message) error) error {
 	all, err := r.pick(ctx, s.matches)
@@ -112,15 +119,8 @@ func copyOfMessage(m Message) Message {
 		return m // it was stored, so it can be encoded
 	}
 	raw := slices.Clone(m.Metadata.Raw)
-	var trace json.RawMessage
-	if m.Metadata.Intent != nil {
-		trace = slices.Clone(m.Metadata.Intent.Trace)
-	}
 	m.Metadata = decodeMetadata(string(b))
 	m.Metadata.Raw = raw // as it was written
-	if m.Metadata.Intent != nil {
-		m.Metadata.Intent.Trace = trace
-	}
 	return m
 }
 

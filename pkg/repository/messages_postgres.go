@@ -52,6 +52,12 @@ SELECT ` + messageColumns + fromMessages + `
 WHERE c.channel = $1 AND c.page_id = $2 AND c.instagram_user_id = $3 AND m.direction = 'outbound' AND m.metadata->'intent'->>'event_id' = $4
 ORDER BY m.timestamp, m.id LIMIT 500`
 
+// messageOfEvent is served as messageReplies is.
+const messageOfEvent = `
+SELECT ` + wholeColumns + fromMessages + `
+WHERE c.channel = $1 AND c.page_id = $2 AND c.instagram_user_id = $3 AND m.direction = 'inbound' AND m.metadata->>'event_id' = $4
+ORDER BY m.timestamp, m.id LIMIT 1`
+
 // stretchConversations picks the conversations that may have messages in a stretch, by the primary key, a page at a time.
 const stretchConversations = `
 SELECT id::text FROM conversations
@@ -132,6 +138,13 @@ func (r *Messages) Replies(ctx context.Context, conversation dm.Conversation, ev
 	out := plainMessages(all)
 	inOrder(out)
 	return out, nil
+}
+
+// OfEvent reads the customer's message that an event told of, with its raw item, or fails with [ErrNotFound].
+func (r *Messages) OfEvent(ctx context.Context, conversation dm.Conversation, eventID string) (Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return r.one(ctx, "of event "+eventID, messageOfEvent, string(conversation.Channel), conversation.Account, conversation.Customer, eventID)
 }
 
 // Each calls f with each message of a stretch, conversation by conversation, each from its oldest message on, until f

@@ -78,7 +78,7 @@ func Reply(c dm.Conversation, n, part int, eventID string) repository.Message {
 	m.Metadata = repository.Metadata{
 		Intent: &repository.Intent{
 			ID: "in_1", Part: part, Of: 2, EventID: eventID, Origin: dm.OriginRule, RuleID: "r", RuleName: "prices", MatchedOn: "price",
-			CreatedAt: noon(), Trace: json.RawMessage(`{"rules": 3}`), Message: &dm.Part{Kind: dm.PartText, QuickReplies: []dm.QuickReply{{Title: "Yes"}}},
+			CreatedAt: noon(), Trace: &dm.Trace{Rules: 3, Tried: []dm.TraceRule{{ID: "r", Won: true, Keyword: "price"}}}, Message: &dm.Part{Kind: dm.PartText, QuickReplies: []dm.QuickReply{{Title: "Yes"}}},
 		},
 		Delivery: &repository.Delivery{ID: "de_1", IntentID: "in_1", Outcome: dm.OutcomeSent, At: m.At, Attempts: []dm.Attempt{{At: m.At, DurationMS: 12, Status: 200}}},
 	}
@@ -242,6 +242,14 @@ func replies(t *testing.T, a Archive) {
 	got, err = a.Messages.Replies(t.Context(), customer("1", "7002"), "ev_1")
 	require.NoError(t, err)
 	require.Empty(t, got)
+
+	asked, err := a.Messages.OfEvent(t.Context(), c, "ev_1")
+	require.NoError(t, err)
+	require.Equal(t, Message(c, 1), asked)
+	for conversation, event := range map[dm.Conversation]string{c: "ev_other", customer("1", "7002"): "ev_1"} {
+		_, err = a.Messages.OfEvent(t.Context(), conversation, event)
+		require.ErrorIs(t, err, repository.ErrNotFound)
+	}
 }
 
 func stretch(t *testing.T, a Archive) {
