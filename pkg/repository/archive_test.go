@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/dm"
@@ -25,7 +24,7 @@ func archives() map[string]func(*testing.T) repositorytest.Archive {
 				Conversations: repository.NewConversations(pool), Messages: repository.NewMessages(pool),
 				Add: func(t *testing.T, m repository.Message) {
 					t.Helper()
-					add(t, pool, m)
+					repositorytest.Insert(t, pool, m)
 				},
 			}
 		},
@@ -41,30 +40,6 @@ func archives() map[string]func(*testing.T) repositorytest.Archive {
 			}
 		},
 	}
-}
-
-// add writes a message as the archiver does.
-func add(t *testing.T, pool *pgxpool.Pool, m repository.Message) {
-	t.Helper()
-	c, err := repository.NewConversations(pool).Save(t.Context(), repository.Conversation{
-		Conversation: m.Conversation, CreatedAt: m.At, UpdatedAt: m.CreatedAt, LastMessageAt: m.At,
-	})
-	require.NoError(t, err)
-	metadata, err := json.Marshal(m.Metadata)
-	require.NoError(t, err)
-	orNil := func(at time.Time) *time.Time {
-		if at.IsZero() {
-			return nil
-		}
-		return &at
-	}
-	_, err = pool.Exec(t.Context(), `
-		INSERT INTO messages (id, conversation_id, account, mid, sender_id, recipient_id, message_text, message_type, direction, timestamp, status,
-		                      metadata, created_at, deleted_at, sent_at)
-		VALUES ($1, $2, $3, nullif($4, ''), $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-		m.ID, c.ID, m.Account, m.MID, m.Sender, m.Recipient, m.Text, m.Type, string(m.Direction), m.At, m.Status,
-		string(metadata), m.CreatedAt, orNil(m.DeletedAt), orNil(m.SentAt))
-	require.NoError(t, err)
 }
 
 func TestConversations(t *testing.T) {
@@ -118,7 +93,7 @@ func TestOddMetadataHidesNoMessage(t *testing.T) {
 	pool := pgtest.Pool(t)
 	c := dm.Conversation{Channel: dm.ChannelInstagram, Account: "1", Customer: "7001"}
 	for n, metadata := range []string{`{}`, `[]`, `null`, `{"intent": "x", "payload": "P"}`, `{"attachments": {}, "mood": 1}`} {
-		add(t, pool, repositorytest.Message(c, n))
+		repositorytest.Insert(t, pool, repositorytest.Message(c, n))
 		_, err := pool.Exec(t.Context(), `UPDATE messages SET metadata = $2 WHERE mid = $1`, fmt.Sprint("m_", n), metadata)
 		require.NoError(t, err)
 	}

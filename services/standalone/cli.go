@@ -33,6 +33,7 @@ type commands struct {
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema at DATABASE_URL up to date."`
 	Dead     deadCommand     `cmd:"" help:"Look at the messages that a stage gave up on; replay or drop them."`
 	Holds    holdsCommand    `cmd:"" help:"Look at who has which conversation; take one from the bot, or give it back."`
+	Why      whyCommand      `cmd:"" help:"Say why a message was answered so, or not at all, from the archive."`
 	Replay   replayCommand   `cmd:"" help:"Read a stretch of the streams once more into one stage."`
 	Topology topologyCommand `cmd:"" help:"Print what Parley keeps on NATS, as Markdown."`
 	Settings settingsCommand `cmd:"" help:"Print every variable of every program, as Markdown."`
@@ -70,20 +71,28 @@ func Execute(ctx context.Context, inv Invocation) int {
 	return code(inv, parsed.Run())
 }
 
-// probeError is the exit code of a probe that failed and has said why.
-type probeError int
+// exitError is the exit code of a command that has said already what is wrong.
+type exitError int
 
-func (probeError) Error() string { return "probe failed" }
+func (exitError) Error() string { return "said already" }
+
+// usageError is a mistake in how the program was called, or in a file that it was given.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usage(err error) error { return usageError{err} }
 
 func code(inv Invocation, err error) int {
 	var bad *config.Error
-	var probe probeError
+	var exit exitError
+	var wrong usageError
 	switch {
 	case err == nil || errors.Is(err, context.Canceled):
 		return run.ExitOK
-	case errors.As(err, &probe):
-		return int(probe)
-	case errors.As(err, &bad):
+	case errors.As(err, &exit):
+		return int(exit)
+	case errors.As(err, &bad) || errors.As(err, &wrong):
 		say(inv.Stderr, "%s: %v", name, err)
 		return run.ExitUsage
 	default:
@@ -115,7 +124,7 @@ type serveCommand struct {
 func (c *serveCommand) Run(ctx context.Context, inv Invocation) error {
 	if c.Probe != "" {
 		if exit := run.Probe(ctx, string(c.Probe), inv.Environ, inv.Stderr); exit != run.ExitOK {
-			return probeError(exit)
+			return exitError(exit)
 		}
 		return nil
 	}
@@ -213,7 +222,7 @@ func help(o kong.HelpOptions, c *kong.Context) error {
 		vars = demoVariables()
 	case "serve", "doctor":
 		vars = serveVariables()
-	case "migrate":
+	case "migrate", "why":
 		vars = config.Variables[config.Database]()
 	case "list", "show", "replay", "drop", "hold", "release":
 		vars = config.Variables[busSettings]()
