@@ -47,9 +47,7 @@ func whyArchive(t *testing.T, pool *pgxpool.Pool) {
 		},
 	}
 	first, second := repositorytest.Reply(c, 3, 0, "ev_1"), repositorytest.Reply(c, 4, 1, "ev_1")
-	for _, r := range []*repository.Message{&first, &second} {
-		r.Metadata.Intent.Trace = trace
-	}
+	first.Metadata.Intent.Trace, second.Metadata.Intent.Trace = trace, nil // the first message of an intent has it for all of them
 	first.Metadata.Delivery.Attempts = []dm.Attempt{
 		{At: first.At, DurationMS: 5012}, {At: first.At.Add(6 * time.Second), DurationMS: 31, Status: 500, Code: 2, Subcode: 7, Error: "Service temporarily unavailable"},
 		{At: first.At.Add(7 * time.Second), DurationMS: 212, Status: 200},
@@ -66,7 +64,8 @@ func whyArchive(t *testing.T, pool *pgxpool.Pool) {
 	_, err := pool.Exec(t.Context(), `
 		INSERT INTO events (id, channel, account, customer, kind, mid, time, received_at, data)
 		VALUES ('ev_d', 'instagram', $1, '7001', 'decision', 'm_5', now(), now(), $2)`, page,
-		`{"kind": "decision", "trace": {"why": "a person has the conversation", "rules": 12, "engines": [{"name": "takeover", "outcome": "decided"}], "at": "2026-11-20T12:00:05.1Z"}}`)
+		`{"kind": "decision", "decision": {"event_id": "ev_5", "kind": "message", "reason": "person", "trace":
+			{"why": "a person has the conversation", "rules": 12, "engines": [{"name": "takeover", "outcome": "decided"}], "at": "2026-11-20T12:00:05.1Z"}}}`)
 	require.NoError(t, err)
 }
 
@@ -139,7 +138,9 @@ func TestWhyOfWhatWasReallyAnswered(t *testing.T) {
 	w.rule("price?", "18 each.")
 	w.serve()
 	require.Equal(t, http.StatusOK, w.post("7001", "m_real", "price?"))
-	w.eventually(func() bool { return w.count(`SELECT count(*) FROM messages WHERE direction = 'outbound' AND status = 'sent'`) == 1 }, "it is answered and archived")
+	w.eventually(func() bool {
+		return w.count(`SELECT count(*) FROM messages WHERE direction = 'outbound' AND status = 'sent'`) == 1
+	}, "it is answered and archived")
 	w.eventually(func() bool { return w.count(`SELECT count(*) FROM messages WHERE direction = 'inbound'`) == 1 }, "so is the question")
 	code, out, stderr := execute(t, w.environ, "why", "m_real", "--show-text")
 	require.Equal(t, 0, code, stderr)

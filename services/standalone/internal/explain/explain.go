@@ -55,8 +55,9 @@ type Decision struct {
 	RuleID    string    `json:"rule_id,omitempty"`
 	RuleName  string    `json:"rule_name,omitempty"`
 	MatchedOn string    `json:"matched_on,omitempty"`
-	// EventID is the event of a decision to say nothing.
+	// EventID is the event of a decision to say nothing, Reason the word for it.
 	EventID string    `json:"event_id,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
 	Trace   *dm.Trace `json:"trace,omitempty"`
 }
 
@@ -125,13 +126,23 @@ func (x *Explanation) inbound(ctx context.Context, a Archive, m *repository.Mess
 			return err
 		}
 	}
-	for i := range x.Replies {
-		if intent := x.Replies[i].Metadata.Intent; intent.Origin != dm.OriginOperator {
-			x.Decision = ofIntent(intent)
-			return nil
-		}
+	if x.Decision = decided(x.Replies); x.Decision != nil {
+		return nil
 	}
 	return x.unanswered(ctx, a, m)
+}
+
+// decided is the decision that the replies to an event come from: the first that was not a person's. The first message of an
+// intent has the trace, for all of them.
+func decided(replies []repository.Message) *Decision {
+	var d *Decision
+	for i := range replies {
+		intent := replies[i].Metadata.Intent
+		if intent.Origin != dm.OriginOperator && (d == nil || d.Trace == nil && intent.Trace != nil) {
+			d = ofIntent(intent)
+		}
+	}
+	return d
 }
 
 // unanswered finds the decision to say nothing.
@@ -144,12 +155,15 @@ func (x *Explanation) unanswered(ctx context.Context, a Archive, m *repository.M
 		return err
 	}
 	var data struct {
-		Trace *dm.Trace `json:"trace"`
+		Decision struct {
+			Reason string    `json:"reason"`
+			Trace  *dm.Trace `json:"trace"`
+		} `json:"decision"`
 	}
 	if err := json.Unmarshal(found[0].Data, &data); err != nil {
 		return fmt.Errorf("read event %s: %w", found[0].ID, err)
 	}
-	x.Decision = &Decision{EventID: found[0].ID, Trace: data.Trace}
+	x.Decision = &Decision{EventID: found[0].ID, Reason: data.Decision.Reason, Trace: data.Decision.Trace}
 	return nil
 }
 
@@ -165,6 +179,15 @@ func (x *Explanation) outbound(ctx context.Context, a Archive) error {
 	x.Decision = ofIntent(intent)
 	if intent.EventID == "" {
 		return nil
+	}
+	if intent.Trace == nil && intent.Origin != dm.OriginOperator {
+		replies, err := a.Messages.Replies(ctx, x.Message.Conversation, intent.EventID)
+		if err != nil {
+			return err
+		}
+		if d := decided(replies); d != nil {
+			x.Decision.Trace = d.Trace
+		}
 	}
 	m, err := a.Messages.OfEvent(ctx, x.Message.Conversation, intent.EventID)
 	if err == nil {

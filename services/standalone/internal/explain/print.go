@@ -119,6 +119,7 @@ func (p *printer) decision(x *Explanation) {
 	}
 	p.line("decision")
 	p.line("  %s", d.said())
+	p.field("  ", "reason", d.Reason)
 	t := d.Trace
 	if t == nil {
 		return
