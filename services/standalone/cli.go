@@ -35,6 +35,7 @@ type commands struct {
 	Holds    holdsCommand    `cmd:"" help:"Look at who has which conversation; take one from the bot, or give it back."`
 	Why      whyCommand      `cmd:"" help:"Say why a message was answered so, or not at all, from the archive."`
 	Replay   replayCommand   `cmd:"" help:"Read a stretch of the streams once more into one stage."`
+	Erase    eraseCommand    `cmd:"" help:"Erase one customer, one message, or what is older than an age. Counts first; --yes does it."`
 	Topology topologyCommand `cmd:"" help:"Print what Parley keeps on NATS, as Markdown."`
 	Settings settingsCommand `cmd:"" help:"Print every variable of every program, as Markdown."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
@@ -224,6 +225,8 @@ func help(o kong.HelpOptions, c *kong.Context) error {
 		vars = serveVariables()
 	case "migrate", "why":
 		vars = config.Variables[config.Database]()
+	case "erase":
+		vars = config.Variables[eraseSettings]()
 	case "list", "show", "replay", "drop", "hold", "release":
 		vars = config.Variables[busSettings]()
 	default:
