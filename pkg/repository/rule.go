@@ -18,7 +18,6 @@ import (
 // Rule is a rule as it is stored. Its ID is empty before it is, and its Version counts its changes from 1.
 type Rule struct {
 	rules.Rule
-	Active    bool
 	UpdatedAt time.Time
 	// UpdatedBy is who changed it last; empty where the change did not say.
 	UpdatedBy string
@@ -72,8 +71,14 @@ func pageSize(limit int) int {
 	return min(limit, maxPage)
 }
 
-// asked is the order in which rules are asked.
+// asked is the order in which rules are asked: those for otherwise after all others.
 func asked(a, b Rule) int {
+	if a.When.Otherwise != b.When.Otherwise {
+		if b.When.Otherwise {
+			return -1
+		}
+		return 1
+	}
 	return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 

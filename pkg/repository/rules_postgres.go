@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -260,7 +261,9 @@ func queryRules(ctx context.Context, q querier, sql string, args ...any) ([]Rule
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, scanRule)
+	all, err := pgx.CollectRows(rows, scanRule)
+	slices.SortStableFunc(all, asked)
+	return all, err
 }
 
 // one reads the rule that a statement is about.
@@ -367,9 +370,9 @@ func scanVersion(row pgx.CollectableRow) (RuleVersion, error) {
 	v.Rule = Rule{
 		Rule: rules.Rule{
 			ID: v.RuleID, Name: s.Name, Keywords: s.Keywords, MatchType: s.MatchType, Response: s.Response, Priority: s.Priority,
-			CreatedAt: s.CreatedAt.UTC(), Version: s.Version,
+			CreatedAt: s.CreatedAt.UTC(), Version: s.Version, Active: s.Active,
 		},
-		Active: s.Active, UpdatedAt: s.UpdatedAt.UTC(), UpdatedBy: s.UpdatedBy,
+		UpdatedAt: s.UpdatedAt.UTC(), UpdatedBy: s.UpdatedBy,
 	}
 	if broken == nil {
 		broken = decodeSpec(spec{string(s.Conditions), string(s.Actions), string(s.Limits)}, &v.Rule.Rule)

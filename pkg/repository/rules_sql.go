@@ -7,7 +7,7 @@ const ruleColumns = `id::text, name, ARRAY(SELECT k FROM unnest(keywords) AS k W
        conditions::text, actions::text, limits::text, version, is_active,
        least(greatest(updated_at, timestamptz '0001-01-01 00:00Z'), timestamptz '9999-12-31 00:00Z'), coalesce(updated_by, '')`
 
-// activeRules is served by the index response_rules_active.
+// activeRules is served by the index response_rules_active. The last word on the order is [asked]'s.
 const activeRules = `SELECT ` + ruleColumns + ` FROM response_rules WHERE is_active ORDER BY priority DESC, created_at, id`
 
 const allRules = `SELECT ` + ruleColumns + ` FROM response_rules ORDER BY priority DESC, created_at, id`

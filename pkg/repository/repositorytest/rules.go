@@ -62,14 +62,14 @@ func Full(name string) repository.Rule {
 				OncePerCustomer: true, Cooldown: rules.Duration(90 * time.Minute),
 				From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Until: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
 			},
+			Active: true,
 		},
-		Active: true,
 	}
 }
 
 // Plain is a rule with a keyword and a text.
 func Plain(name string, priority int) repository.Rule {
-	return repository.Rule{Rule: rules.Rule{Name: name, Keywords: []string{name}, MatchType: rules.MatchContains, Response: "answer of " + name, Priority: priority}, Active: true}
+	return repository.Rule{Rule: rules.Rule{Name: name, Keywords: []string{name}, MatchType: rules.MatchContains, Response: "answer of " + name, Priority: priority, Active: true}}
 }
 
 func create(t *testing.T, repo repository.RuleRepository, all ...repository.Rule) []repository.Rule {
@@ -130,17 +130,19 @@ func activeInOrder(t *testing.T, repo repository.RuleRepository) {
 	off.Active = false
 	older, newer := Plain("older", 5), Plain("newer", 5)
 	older.CreatedAt, newer.CreatedAt = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
-	all := create(t, repo, Plain("low", -1), newer, off, older, Plain("high", 9))
+	otherwise := Plain("otherwise", 99)
+	otherwise.When.Otherwise = true
+	all := create(t, repo, Plain("low", -1), newer, off, older, Plain("high", 9), otherwise)
 	ready, broken, err = repo.Active(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, broken)
-	require.Equal(t, []rules.Rule{all[4].Rule, all[3].Rule, all[1].Rule, all[0].Rule}, ready)
-	require.Equal(t, []string{"off", "high", "older", "newer", "low"}, names(list(t, repo)))
+	require.Equal(t, []rules.Rule{all[4].Rule, all[3].Rule, all[1].Rule, all[0].Rule, all[5].Rule}, ready)
+	require.Equal(t, []string{"off", "high", "older", "newer", "low", "otherwise"}, names(list(t, repo)))
 
 	require.NoError(t, repo.Delete(t.Context(), all[4].ID, 0, "ann"))
 	ready, _, err = repo.Active(t.Context())
 	require.NoError(t, err)
-	require.Len(t, ready, 3, "what is changed here is seen at once")
+	require.Len(t, ready, 4, "what is changed here is seen at once")
 }
 
 func updateNamesVersion(t *testing.T, repo repository.RuleRepository) {
