@@ -52,7 +52,7 @@ bench-bus: require-go ## measure package bus against raw JetStream and the stock
 ##@ Checking
 
 .PHONY: test
-test: require ## run every test of every module, with the race detector
+test: require-all ## run every test of every module, with the race detector
 	@go test -race $(TESTFLAGS) $(MODULES:%=%/...)
 
 .PHONY: lint
@@ -109,11 +109,13 @@ chaos-bus: require ## only what the bus has to stand: kill, stop and stall NATS 
 
 ##@ What the commands above need
 
-.PHONY: require require-go
+.PHONY: require require-go require-all
 require:
 	@scripts/require go postgresql
 require-go:
 	@scripts/require go
+require-all:
+	@scripts/require go postgresql chromium
 
 # A tool's version is in its file's name, so that a new pin installs anew.
 $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION): | require-go

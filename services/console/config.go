@@ -1,0 +1,100 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/pipeline"
+)
+
+// Config is the console's settings.
+type Config struct {
+	config.Common
+	config.NATS
+	config.Database
+	Addr           string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8081" help:"where the console is served"`
+	URL            string        `env:"CONSOLE_URL" help:"the console's own URL as browsers see it, for links and identity providers; http://CONSOLE_ADDR without it. Plain http is for this machine only"`
+	SessionIdle    time.Duration `env:"CONSOLE_SESSION_IDLE" envDefault:"24h" help:"signs out who has not used the console for so long"`
+	SessionMax     time.Duration `env:"CONSOLE_SESSION_MAX" envDefault:"336h" help:"signs everybody out after so long"`
+	MediaHosts     []string      `env:"CONSOLE_MEDIA_HOSTS" envDefault:"https://*.fbsbx.com,https://*.cdninstagram.com,https://*.fbcdn.net" help:"where pictures and recordings of customers may be loaded from by a browser, separated by commas"`
+	TrustedProxies []string      `env:"CONSOLE_TRUSTED_PROXIES" help:"addresses or networks of proxies, separated by commas, whose X-Forwarded-For tells who asks"`
+
+	// Host is lent by a process that runs several services.
+	Host *pipeline.Host `env:"-"`
+	// Listening, if not nil, is called with the address when pages are served.
+	Listening func(addr string) `env:"-"`
+}
+
+// Validate reports every problem of the settings.
+func (c Config) Validate() error {
+	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), config.Addr("CONSOLE_ADDR", c.Addr)}
+	if _, err := c.Public(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.proxies(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.SessionMax <= 0 || c.SessionMax > 365*24*time.Hour {
+		errs = append(errs, fmt.Errorf("CONSOLE_SESSION_MAX: got %s, expected more than 0, at most 8760h", c.SessionMax))
+	}
+	if c.SessionIdle < 2*time.Minute {
+		errs = append(errs, fmt.Errorf("CONSOLE_SESSION_IDLE: got %s, expected 2m or more", c.SessionIdle))
+	}
+	for _, host := range c.MediaHosts {
+		if strings.ContainsAny(host, " ;,'\"\r\n") || !strings.HasPrefix(host, "https://") && !strings.HasPrefix(host, "http://") {
+			errs = append(errs, fmt.Errorf("CONSOLE_MEDIA_HOSTS: got %q, expected origins such as https://*.fbcdn.net", host))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Public is the console's own URL, as browsers see it, without a path.
+func (c Config) Public() (*url.URL, error) {
+	raw := c.URL
+	if raw == "" {
+		host, port, err := net.SplitHostPort(c.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("CONSOLE_ADDR: got %q, expected host:port or :port", c.Addr)
+		}
+		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+			host = "localhost"
+		}
+		raw = "http://" + net.JoinHostPort(host, port)
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil:
+		return nil, fmt.Errorf("CONSOLE_URL: expected such as https://console.example.com, without a path")
+	case u.Scheme == "http" && c.URL != "" && !loopback(u.Hostname()):
+		return nil, errors.New("CONSOLE_URL: plain http is for this machine only (a session could be read on its way), expected https://")
+	}
+	u.Path = ""
+	return u, nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (c Config) proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, raw := range c.TrustedProxies {
+		raw = strings.TrimSpace(raw)
+		prefix, err := netip.ParsePrefix(raw)
+		if addr, err2 := netip.ParseAddr(raw); err2 == nil {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("CONSOLE_TRUSTED_PROXIES: got %q, expected an address or a network such as 10.0.0.0/8", raw)
+		}
+		out = append(out, prefix)
+	}
+	return out, nil
+}

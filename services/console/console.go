@@ -1,0 +1,100 @@
+// Package console is what the people of a business see of Parley and do with it: pages, a JSON API, webhooks to other
+// programs.
+//
+// It reads PostgreSQL with a pool of its own and changes what happens only as any other would: it publishes intents and
+// events to the bus, and writes rules and its own tables. It sends nothing to Meta and migrates nothing. PostgreSQL and the
+// bus may be away when it starts: pages say so until they are back.
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/postgres"
+	"github.com/parley-dm/parley/pkg/run"
+	"github.com/parley-dm/parley/services/console/internal/live"
+	"github.com/parley-dm/parley/services/console/internal/store"
+)
+
+// Name is the service's name in logs, metrics and subscriptions.
+const Name = "console"
+
+const (
+	// poolSize bounds the console's connections: the pages of some ten people at once.
+	poolSize = 8
+	// closeMargin is what a stop has left, of SHUTDOWN_TIMEOUT, when requests must have ended.
+	closeMargin = 3 * time.Second
+)
+
+// Run serves the console until the context ends.
+func Run(ctx context.Context, cfg Config) (err error) {
+	p, err := pipeline.Open(ctx, pipeline.Options{Service: Name, Common: cfg.Common, NATS: cfg.NATS, Host: cfg.Host, Early: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	tel := p.Telemetry()
+	pool, err := postgres.Open(ctx, cfg.Database, postgres.Options{Name: Name, MaxConns: poolSize})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	tel.Health.Add("postgres", func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) })
+
+	hub := live.NewHub()
+	defer hub.Close()
+	handler, err := newHandler(cfg, parts{tel: tel, store: store.New(pool, time.Now), hub: hub})
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on CONSOLE_ADDR %s: %w", cfg.Addr, err)
+	}
+	p.Started()
+	tel.Log.InfoContext(ctx, "console.listening", "addr", listener.Addr().String())
+	if cfg.Listening != nil {
+		cfg.Listening(listener.Addr().String())
+	}
+	group := run.NewGroup(ctx)
+	group.Go("pages", func(ctx context.Context) error {
+		return serve(ctx, listener, handler, hub, tel.Log, max(cfg.ShutdownTimeout-closeMargin, time.Second))
+	})
+	group.Go("live", func(ctx context.Context) error {
+		if err := p.Join(ctx); err != nil {
+			return err
+		}
+		return p.Follow(ctx, func(h pipeline.Happened) { hub.Changed(h.Conversation) }, hub.Missed)
+	})
+	return group.Wait()
+}
+
+// serve answers until ctx ends, then lets running requests finish. Browsers that listen for changes are let go first: they
+// would never finish.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, hub *live.Hub, log *slog.Logger, within time.Duration) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan error, 1)
+	defer context.AfterFunc(ctx, func() {
+		hub.Close()
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+		defer cancel()
+		err := server.Shutdown(closing)
+		if err != nil {
+			err = errors.Join(fmt.Errorf("shut down: %w", err), server.Close())
+		}
+		stopped <- err
+	})()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve pages: %w", err)
+	}
+	return <-stopped
+}

@@ -1,0 +1,65 @@
+package console
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/services/console/internal/live"
+	"github.com/parley-dm/parley/services/console/internal/page"
+	"github.com/parley-dm/parley/services/console/internal/store"
+	"github.com/parley-dm/parley/services/console/internal/view"
+	"github.com/parley-dm/parley/services/console/internal/web"
+)
+
+// maxBody bounds a form or an API request.
+const maxBody = 1 << 20
+
+// parts are what the handler is made of.
+type parts struct {
+	tel   *telemetry.Telemetry
+	store *store.Store
+	hub   *live.Hub
+}
+
+// newHandler puts pages behind their middleware.
+func newHandler(cfg Config, d parts) (http.Handler, error) {
+	public, err := cfg.Public()
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := cfg.proxies()
+	if err != nil {
+		return nil, err
+	}
+	renderer, err := view.New(time.Now)
+	if err != nil {
+		return nil, err
+	}
+	pages := page.New(page.Deps{
+		Store: d.store, View: renderer, Hub: d.hub, Log: d.tel.Log, Now: time.Now,
+	}, page.Options{
+		Sessions: web.SessionOptions{Public: public, Idle: cfg.SessionIdle, Max: cfg.SessionMax, Now: time.Now},
+	})
+	sameOrigin, err := web.SameOrigin(public, pages.Fail)
+	if err != nil {
+		return nil, err
+	}
+
+	r := chi.NewRouter()
+	r.Use(web.Proxies(proxies), web.Observe(d.tel.Log, web.NewRequestID, pages.Fail), web.Headers(public, cfg.MediaHosts),
+		middleware.RequestSize(maxBody), middleware.Compress(5, "text/html", "text/css", "text/javascript", "image/svg+xml", "application/json"))
+	r.Get("/health", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"status":"ok"}` + "\n"))
+	})
+	r.Handle(view.AssetPrefix+"*", view.Assets())
+	r.Group(func(r chi.Router) {
+		r.Use(sameOrigin, pages.Sessions().Find)
+		pages.Routes(r)
+	})
+	return r, nil
+}
