@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/services/console/internal/oidc"
 )
 
 // Config is the console's settings.
@@ -24,6 +25,7 @@ type Config struct {
 	SessionMax     time.Duration `env:"CONSOLE_SESSION_MAX" envDefault:"336h" help:"signs everybody out after so long"`
 	MediaHosts     []string      `env:"CONSOLE_MEDIA_HOSTS" envDefault:"https://*.fbsbx.com,https://*.cdninstagram.com,https://*.fbcdn.net" help:"where pictures and recordings of customers may be loaded from by a browser, separated by commas"`
 	TrustedProxies []string      `env:"CONSOLE_TRUSTED_PROXIES" help:"addresses or networks of proxies, separated by commas, whose X-Forwarded-For tells who asks"`
+	OIDC
 
 	// Host is lent by a process that runs several services.
 	Host *pipeline.Host `env:"-"`
@@ -31,9 +33,42 @@ type Config struct {
 	Listening func(addr string) `env:"-"`
 }
 
+// OIDC is the identity provider that people may sign in with, if any.
+type OIDC struct {
+	Issuer       string        `env:"CONSOLE_OIDC_ISSUER" help:"URL of an OpenID Connect provider to sign in to the console with; CONSOLE_URL/sign-in/oidc/callback is what it redirects to"`
+	ClientID     string        `env:"CONSOLE_OIDC_CLIENT_ID" help:"the console's id at that provider"`
+	ClientSecret config.Secret `env:"CONSOLE_OIDC_CLIENT_SECRET" help:"the console's secret there; none for a public client"`
+	Domains      []string      `env:"CONSOLE_OIDC_DOMAINS" help:"domains, separated by commas, of e-mail addresses that may sign in, as viewers, without having been added; without it, only people who were added"`
+	RoleClaim    string        `env:"CONSOLE_OIDC_ROLE_CLAIM" help:"the claim, a text or a list, in which the provider says owner, agent or viewer; it is then the provider who decides"`
+}
+
+// Validate reports every problem of the identity provider's settings.
+func (c OIDC) Validate() error {
+	if c.Issuer == "" {
+		if c.ClientID != "" || c.ClientSecret != "" || len(c.Domains) > 0 || c.RoleClaim != "" {
+			return errors.New("CONSOLE_OIDC_ISSUER: not set, but other CONSOLE_OIDC_ settings are")
+		}
+		return nil
+	}
+	var errs []error
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		errs = append(errs, errors.New("CONSOLE_OIDC_ISSUER: expected a URL that starts with https://"))
+	}
+	if c.ClientID == "" {
+		errs = append(errs, errors.New("CONSOLE_OIDC_CLIENT_ID: required with CONSOLE_OIDC_ISSUER, but not set"))
+	}
+	for _, d := range c.Domains {
+		if d = strings.TrimSpace(d); d == "" || strings.ContainsAny(d, "@*/ ") {
+			errs = append(errs, fmt.Errorf("CONSOLE_OIDC_DOMAINS: got %q, expected domains such as example.com", d))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Validate reports every problem of the settings.
 func (c Config) Validate() error {
-	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), config.Addr("CONSOLE_ADDR", c.Addr)}
+	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.OIDC.Validate(), config.Addr("CONSOLE_ADDR", c.Addr)}
 	if _, err := c.Public(); err != nil {
 		errs = append(errs, err)
 	}
@@ -97,4 +132,19 @@ func (c Config) proxies() ([]netip.Prefix, error) {
 		out = append(out, prefix)
 	}
 	return out, nil
+}
+
+// provider is the identity provider; nil without one.
+func (c Config) provider() (*oidc.Provider, error) {
+	if c.Issuer == "" {
+		return nil, nil //nolint:nilnil // there need not be one
+	}
+	public, err := c.Public()
+	if err != nil {
+		return nil, err
+	}
+	return oidc.New(oidc.Options{
+		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), Domains: c.Domains, RoleClaim: c.RoleClaim,
+		Redirect: public.JoinPath("sign-in", "oidc", "callback").String(),
+	}), nil
 }

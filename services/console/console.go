@@ -49,7 +49,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	hub := live.NewHub()
 	defer hub.Close()
-	handler, err := newHandler(cfg, parts{tel: tel, store: store.New(pool, time.Now), hub: hub})
+	provider, err := cfg.provider()
+	if err != nil {
+		return err
+	}
+	if provider != nil {
+		defer provider.Close()
+	}
+	handler, err := newHandler(cfg, parts{tel: tel, store: store.New(pool, time.Now), hub: hub, oidc: provider})
 	if err != nil {
 		return err
 	}

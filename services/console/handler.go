@@ -9,6 +9,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/console/internal/live"
+	"github.com/parley-dm/parley/services/console/internal/oidc"
 	"github.com/parley-dm/parley/services/console/internal/page"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/view"
@@ -23,6 +24,7 @@ type parts struct {
 	tel   *telemetry.Telemetry
 	store *store.Store
 	hub   *live.Hub
+	oidc  *oidc.Provider // nil without one
 }
 
 // newHandler puts pages behind their middleware.
@@ -39,10 +41,8 @@ func newHandler(cfg Config, d parts) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := page.New(page.Deps{
-		Store: d.store, View: renderer, Hub: d.hub, Log: d.tel.Log, Now: time.Now,
-	}, page.Options{
-		Sessions: web.SessionOptions{Public: public, Idle: cfg.SessionIdle, Max: cfg.SessionMax, Now: time.Now},
+	pages := page.New(page.Deps{Store: d.store, View: renderer, Hub: d.hub, Log: d.tel.Log, Now: time.Now}, page.Options{
+		Sessions: web.SessionOptions{Public: public, Idle: cfg.SessionIdle, Max: cfg.SessionMax, Now: time.Now}, OIDC: d.oidc,
 	})
 	sameOrigin, err := web.SameOrigin(public, pages.Fail)
 	if err != nil {

@@ -22,6 +22,7 @@ const description = "Answers a business's Instagram direct messages: exactly one
 // Invocation is how the program was called.
 type Invocation struct {
 	Args, Environ  []string
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
 
@@ -32,6 +33,7 @@ type commands struct {
 	Doctor   doctorCommand   `cmd:"" help:"Examine the installation: settings, dependencies, streams, schema, tokens, webhooks, clocks, disk; exit 1 on a problem."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema at DATABASE_URL up to date."`
 	Dead     deadCommand     `cmd:"" help:"Look at the messages that a stage gave up on; replay or drop them."`
+	Console  consoleCommand  `cmd:"" help:"Let somebody into the console."`
 	Holds    holdsCommand    `cmd:"" help:"Look at who has which conversation; take one from the bot, or give it back."`
 	Why      whyCommand      `cmd:"" help:"Say why a message was answered so, or not at all, from the archive."`
 	Replay   replayCommand   `cmd:"" help:"Read a stretch of the streams once more into one stage."`
@@ -227,6 +229,8 @@ func help(o kong.HelpOptions, c *kong.Context) error {
 		vars = config.Variables[config.Database]()
 	case "erase":
 		vars = config.Variables[eraseSettings]()
+	case "add-user":
+		vars = config.Variables[consoleSettings]()
 	case "list", "show", "replay", "drop", "hold", "release":
 		vars = config.Variables[busSettings]()
 	default:

@@ -137,12 +137,13 @@ func TestPortsThatAreTaken(t *testing.T) {
 	_, port := listen()
 	admin, _ := listen()
 	simulator, _ := listen()
+	console, _ := listen()
 	data := filepath.Join(t.TempDir(), "data")
-	taken := []string{"HOST=127.0.0.1", "PORT=" + port, "ADMIN_ADDR=" + admin, "SIMULATOR_ADDR=" + simulator, "DATA_DIR=" + data}
+	taken := []string{"HOST=127.0.0.1", "PORT=" + port, "ADMIN_ADDR=" + admin, "CONSOLE_ADDR=" + console, "SIMULATOR_ADDR=" + simulator, "DATA_DIR=" + data}
 	code, out, err := execute(t, taken, "demo")
 	require.Equal(t, 1, code)
 	require.Contains(t, err, "port "+port+", for webhooks")
-	for _, variable := range []string{"PORT=", "ADMIN_ADDR=", "SIMULATOR_ADDR="} {
+	for _, variable := range []string{"PORT=", "ADMIN_ADDR=", "CONSOLE_ADDR=", "SIMULATOR_ADDR="} {
 		require.Contains(t, err, "as in "+variable)
 	}
 	require.Empty(t, out, "nothing was started")

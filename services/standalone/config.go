@@ -6,6 +6,7 @@ import (
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/services/archiver"
+	"github.com/parley-dm/parley/services/console"
 	"github.com/parley-dm/parley/services/ingress"
 	"github.com/parley-dm/parley/services/responder"
 	"github.com/parley-dm/parley/services/sender"
@@ -19,6 +20,7 @@ type Config struct {
 	Responder responder.Config
 	Sender    sender.Config
 	Archiver  archiver.Config
+	Console   console.Config
 
 	// Ready is told once everything runs; it may be nil.
 	Ready func(Running)
@@ -28,6 +30,8 @@ type Config struct {
 type Running struct {
 	// Webhooks is the address that ingress listens on.
 	Webhooks string
+	// Console is the address that the console listens on.
+	Console string
 	// NATS is the embedded server's URL, when it listens.
 	NATS string
 }
@@ -49,6 +53,7 @@ func load(env environment) (Config, error) {
 		Responder: read[responder.Config](env, &problems),
 		Sender:    read[sender.Config](env, &problems),
 		Archiver:  read[archiver.Config](env, &problems),
+		Console:   read[console.Config](env, &problems),
 	}
 	if len(problems) > 0 {
 		return c, &config.Error{Problems: problems}
@@ -59,15 +64,15 @@ func load(env environment) (Config, error) {
 // serveVariables are all variables of `parley serve`.
 func serveVariables() []config.Variable {
 	all := union(config.Variables[own](), config.Variables[config.Database](), config.Variables[ingress.Config](),
-		config.Variables[responder.Config](), config.Variables[sender.Config](), config.Variables[archiver.Config]())
+		config.Variables[responder.Config](), config.Variables[sender.Config](), config.Variables[archiver.Config](), config.Variables[console.Config]())
 	return assume(all, setting{"SPOOL_DIR", "DATA_DIR/spool"})
 }
 
 // lend gives every service the process's telemetry and connection, and less time to stop than the process has, which
 // must still close what they share.
 func (c *Config) lend(h *pipeline.Host) {
-	c.Ingress.Host, c.Responder.Host, c.Sender.Host, c.Archiver.Host = h, h, h, h
-	for _, common := range []*config.Common{&c.Ingress.Common, &c.Responder.Common, &c.Sender.Common, &c.Archiver.Common} {
+	c.Ingress.Host, c.Responder.Host, c.Sender.Host, c.Archiver.Host, c.Console.Host = h, h, h, h, h
+	for _, common := range []*config.Common{&c.Ingress.Common, &c.Responder.Common, &c.Sender.Common, &c.Archiver.Common, &c.Console.Common} {
 		common.ShutdownTimeout = stagesTimeout(c.ShutdownTimeout)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/postgres"
 	"github.com/parley-dm/parley/pkg/postgres/pglocal"
+	"github.com/parley-dm/parley/services/console"
 	"github.com/parley-dm/parley/services/simulator"
 	"github.com/parley-dm/parley/services/standalone/internal/datadir"
 	"github.com/parley-dm/parley/services/standalone/internal/narrate"
@@ -206,7 +208,7 @@ func (d *demo) run(ctx context.Context, p *process) error {
 	d.cfg.Simulator.ShutdownTimeout = stagesTimeout(d.cfg.ShutdownTimeout)
 	ready := p.cfg.Ready
 	p.cfg.Ready = func(r Running) {
-		d.welcome(r)
+		d.welcome(r, d.invitation(ctx, r))
 		if ready != nil {
 			ready(r)
 		}
@@ -243,10 +245,30 @@ func (d *demo) close() error {
 	return errors.Join(errs...)
 }
 
+// demoOwner is who the demo's link signs in.
+const demoOwner = "demo@example.com"
+
+// invitation is a one-time link to the console.
+func (d *demo) invitation(ctx context.Context, r Running) string {
+	public, err := d.cfg.Console.Public()
+	if err == nil && d.cfg.Console.URL == "" {
+		public, err = url.Parse("http://" + dialable(r.Console))
+	}
+	if err == nil {
+		var link string
+		link, err = console.AddUser(ctx, d.cfg.Archiver.Database, public, console.NewUser{Email: demoOwner, Name: "Demo", Role: "owner", By: "parley demo"})
+		if err == nil {
+			return link + "   (signs in once)"
+		}
+	}
+	return fmt.Sprintf("http://%s/   (no link to sign in: %v)", dialable(r.Console), err)
+}
+
 // welcome says where everything is.
-func (d *demo) welcome(r Running) {
+func (d *demo) welcome(r Running, console string) {
 	webhooks := "http://" + dialable(r.Webhooks) + "/webhooks/instagram"
 	say(d.out, "\nParley answers. Write to it as a customer:\n\n  Phone     http://%s/", dialable(d.cfg.Simulator.Addr))
+	say(d.out, "  Console   %s", console)
 	if d.cfg.env.get("FACEBOOK_APP_SECRET") == "demo-secret" {
 		webhooks += "   (signed with the app secret demo-secret)"
 	}

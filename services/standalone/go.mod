@@ -9,12 +9,19 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/parley-dm/parley/pkg v0.0.0
 	github.com/parley-dm/parley/services/archiver v0.0.0
+	github.com/parley-dm/parley/services/console v0.0.0
 	github.com/parley-dm/parley/services/ingress v0.0.0
 	github.com/parley-dm/parley/services/responder v0.0.0
 	github.com/parley-dm/parley/services/sender v0.0.0
 	github.com/parley-dm/parley/services/simulator v0.0.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
+)
+
+require (
+	github.com/coreos/go-oidc/v3 v3.21.0 // indirect
+	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
+	golang.org/x/oauth2 v0.38.0 // indirect
 )
 
 require (
@@ -67,11 +74,12 @@ require (
 	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.6 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
-	golang.org/x/net v0.61.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/crypto v0.59.0 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sync v0.25.0 // indirect
+	golang.org/x/sys v0.50.0 // indirect
+	golang.org/x/term v0.48.0
+	golang.org/x/text v0.44.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261005182115-fad411399dd8 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261005182115-fad411399dd8 // indirect
@@ -82,6 +90,7 @@ require (
 replace (
 	github.com/parley-dm/parley/pkg => ../../pkg
 	github.com/parley-dm/parley/services/archiver => ../archiver
+	github.com/parley-dm/parley/services/console => ../console
 	github.com/parley-dm/parley/services/ingress => ../ingress
 	github.com/parley-dm/parley/services/responder => ../responder
 	github.com/parley-dm/parley/services/sender => ../sender

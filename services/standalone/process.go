@@ -20,6 +20,7 @@ import (
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/archiver"
+	"github.com/parley-dm/parley/services/console"
 	"github.com/parley-dm/parley/services/ingress"
 	"github.com/parley-dm/parley/services/responder"
 	"github.com/parley-dm/parley/services/sender"
@@ -43,6 +44,7 @@ type process struct {
 	host *pipeline.Host
 
 	listening chan string
+	console   chan string
 	started   atomic.Bool
 }
 
@@ -59,7 +61,7 @@ func (p *process) starting(context.Context) error {
 
 // open starts what is shared: telemetry, the NATS server, the connection, the streams.
 func open(ctx context.Context, cfg Config, dir *datadir.Dir) (*process, error) {
-	p := &process{cfg: cfg, listening: make(chan string, 1)}
+	p := &process{cfg: cfg, listening: make(chan string, 1), console: make(chan string, 1)}
 	if err := p.open(ctx, dir); err != nil {
 		return nil, errors.Join(err, p.Close()) //nolint:contextcheck // what is to be closed may be so because ctx has ended
 	}
@@ -89,6 +91,7 @@ func (p *process) open(ctx context.Context, dir *datadir.Dir) (err error) {
 	p.host.Conn = p.conn
 	p.cfg.lend(p.host)
 	p.cfg.Ingress.Listening = func(addr string) { p.listening <- addr }
+	p.cfg.Console.Listening = func(addr string) { p.console <- addr }
 	if p.nats == nil {
 		return nil // it may be away: each service waits for it by itself
 	}
@@ -122,6 +125,7 @@ func (p *process) services() []stage {
 		{sender.Name, func(ctx context.Context) error { return sender.Run(ctx, p.cfg.Sender) }},
 		{responder.Name, func(ctx context.Context) error { return responder.Run(ctx, p.cfg.Responder) }},
 		{"ingress", func(ctx context.Context) error { return ingress.Run(ctx, p.cfg.Ingress) }},
+		{console.Name, func(ctx context.Context) error { return console.Run(ctx, p.cfg.Console) }},
 	}
 }
 
@@ -134,11 +138,14 @@ func (p *process) migrate(ctx context.Context) error {
 
 // announce tells Ready, and the log, when every service says that it can do its work.
 func (p *process) announce(ctx context.Context) error {
-	var addr string
-	select {
-	case addr = <-p.listening:
-	case <-ctx.Done():
-		return nil
+	var r Running
+	for range 2 {
+		select {
+		case r.Webhooks = <-p.listening:
+		case r.Console = <-p.console:
+		case <-ctx.Done():
+			return nil
+		}
 	}
 	ticker := time.NewTicker(readyPoll)
 	defer ticker.Stop()
@@ -153,11 +160,10 @@ func (p *process) announce(ctx context.Context) error {
 		}
 	}
 	p.started.Store(true)
-	r := Running{Webhooks: addr}
 	if p.nats != nil {
 		r.NATS = p.nats.URL()
 	}
-	p.tel.Log.InfoContext(ctx, "parley.ready", "addr", addr, "nats", r.NATS)
+	p.tel.Log.InfoContext(ctx, "parley.ready", "addr", r.Webhooks, "console", r.Console, "nats", r.NATS)
 	if p.cfg.Ready != nil {
 		p.cfg.Ready(r)
 	}
@@ -211,6 +217,7 @@ func (p *process) Close() error {
 func checkPorts(ctx context.Context, cfg Config, more ...ports.Port) error {
 	all := []ports.Port{
 		{What: "webhooks", Variable: "PORT", Addr: net.JoinHostPort(cfg.Ingress.ListenHost, strconv.Itoa(cfg.Ingress.Port)), PortOnly: true},
+		{What: "the console", Variable: "CONSOLE_ADDR", Addr: cfg.Console.Addr},
 		{What: "health and metrics", Variable: "ADMIN_ADDR", Addr: cfg.AdminAddr},
 	}
 	if cfg.NATSListen != "" {

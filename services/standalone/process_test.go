@@ -76,12 +76,13 @@ func TestDemoAnswersAndLeavesNothingBehind(t *testing.T) {
 	temp := t.TempDir()
 	// Root's private PostgreSQL runs as another user, who must get there.
 	require.NoError(t, os.Chmod(filepath.Dir(temp), 0o711))
-	port, simulator, admin := freePort(t), "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
-	c := startChild(t, []string{"TMPDIR=" + temp, "PORT=" + port, "SIMULATOR_ADDR=" + simulator, "ADMIN_ADDR=" + admin, "NATS_LISTEN=127.0.0.1:" + freePort(t)}, "demo")
+	port, simulator, admin, console := freePort(t), "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
+	c := startChild(t, []string{"TMPDIR=" + temp, "PORT=" + port, "SIMULATOR_ADDR=" + simulator, "ADMIN_ADDR=" + admin, "CONSOLE_ADDR=" + console, "NATS_LISTEN=127.0.0.1:" + freePort(t)}, "demo")
 	w := &world{t: t, webhook: "http://127.0.0.1:" + port + "/webhooks/instagram", client: &http.Client{Transport: &http.Transport{}}}
 	t.Cleanup(w.client.CloseIdleConnections)
 	w.eventually(func() bool { return c.saw("Ctrl-C ends it") }, "it is ready")
 	require.True(t, c.saw("http://"+simulator+"/"))
+	require.True(t, c.saw("http://"+console+"/welcome?token="))
 	require.True(t, c.saw(w.webhook))
 	require.True(t, c.saw("psql 'postgres://"))
 

@@ -69,7 +69,7 @@ func newWorld(t *testing.T, more ...string) *world {
 	}))
 	t.Cleanup(graph.Close)
 	w.environ = append([]string{
-		"DATABASE_URL=" + db.URL.Reveal(), "DATA_DIR=" + t.TempDir(), "HOST=127.0.0.1", "PORT=" + port, "ADMIN_ADDR=127.0.0.1:0",
+		"DATABASE_URL=" + db.URL.Reveal(), "DATA_DIR=" + t.TempDir(), "HOST=127.0.0.1", "PORT=" + port, "ADMIN_ADDR=127.0.0.1:0", "CONSOLE_ADDR=127.0.0.1:0",
 		"GRAPH_API_URL=" + graph.URL, "FACEBOOK_APP_SECRET=demo-secret", "FACEBOOK_VERIFY_TOKEN=v", "INSTAGRAM_PAGE_ID=" + page,
 		"INSTAGRAM_PAGE_ACCESS_TOKEN=demo-token", "SEND_RATE_PER_ACCOUNT=0", "LOG_LEVEL=ERROR",
 	}, more...)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/services/archiver"
+	"github.com/parley-dm/parley/services/console"
 	"github.com/parley-dm/parley/services/ingress"
 	"github.com/parley-dm/parley/services/responder"
 	"github.com/parley-dm/parley/services/sender"
@@ -26,6 +27,7 @@ func programs() []program {
 		{"responder", config.Variables[responder.Config]()},
 		{"sender", config.Variables[sender.Config]()},
 		{"archiver", config.Variables[archiver.Config]()},
+		{"console", config.Variables[console.Config]()},
 		{"parley", serveVariables()},
 		{"simulator", config.Variables[simulator.Config]()},
 	}
@@ -57,9 +59,9 @@ func writeSettings(w io.Writer) error {
 	return nil
 }
 
-// who names the readers of a variable. What all four services read is read by parley too, which holds them.
+// who names the readers of a variable. What all services read is read by parley too, which holds them.
 func who(names []string) string {
-	services := []string{"ingress", "responder", "sender", "archiver"}
+	services := []string{"ingress", "responder", "sender", "archiver", "console"}
 	every := !slices.ContainsFunc(services, func(s string) bool { return !slices.Contains(names, s) })
 	alone := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "parley" && len(names) > 1 })
 	if every {

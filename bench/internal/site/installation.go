@@ -167,7 +167,7 @@ func (s *Site) settings(ctx context.Context, i *Installation, graphURL string) (
 		return "", nil, err
 	}
 	return admin, append([]string{
-		"HOST=" + host, "PORT=" + port, "ADMIN_ADDR=" + admin, "DATABASE_URL=" + i.Database, "LOG_FORMAT=json",
+		"HOST=" + host, "PORT=" + port, "ADMIN_ADDR=" + admin, "CONSOLE_ADDR=127.0.0.1:0", "DATABASE_URL=" + i.Database, "LOG_FORMAT=json",
 		"FACEBOOK_APP_SECRET=" + Secret.Reveal(), "FACEBOOK_VERIFY_TOKEN=bench", "INSTAGRAM_PAGE_ID=" + Account, "INSTAGRAM_PAGE_ACCESS_TOKEN=" + token,
 		"GRAPH_API_URL=" + graphURL, "SEND_RATE_PER_ACCOUNT=0",
 	}, s.extra...), nil

@@ -65,7 +65,7 @@ CREATE TABLE api_tokens (
     token_hash   bytea       NOT NULL,
     scopes       text[]      NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT now(),
-    expires_at   timestamptz,
+    expires_at   timestamptz NOT NULL,
     last_used_at timestamptz,
     revoked_at   timestamptz,
     CONSTRAINT api_tokens_token_hash_key UNIQUE (token_hash)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/console/internal/live"
+	"github.com/parley-dm/parley/services/console/internal/oidc"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/view"
 	"github.com/parley-dm/parley/services/console/internal/web"
@@ -32,6 +33,8 @@ type Deps struct {
 // Options says how pages are.
 type Options struct {
 	Sessions web.SessionOptions
+	// OIDC is an identity provider to sign in with; nil for none.
+	OIDC *oidc.Provider
 }
 
 // Pages serves the console's pages.
@@ -39,11 +42,13 @@ type Pages struct {
 	Deps
 	o        Options
 	sessions *web.Sessions
+	attempts *web.Attempts
+	oidc     *oidc.Provider
 }
 
 // New makes the pages.
 func New(d Deps, o Options) *Pages {
-	p := &Pages{Deps: d, o: o}
+	p := &Pages{Deps: d, o: o, attempts: web.NewAttempts(d.Now), oidc: o.OIDC}
 	p.sessions = web.NewSessions(d.Store, o.Sessions, p.Fail)
 	return p
 }

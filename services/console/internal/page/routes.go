@@ -23,6 +23,7 @@ type section struct {
 func (p *Pages) sections() []section {
 	return []section{
 		p.homeSection(),
+		p.peopleSection(),
 		p.sessionSection(),
 	}
 }
@@ -41,6 +42,9 @@ func (p *Pages) nav(role store.Role) []view.NavItem {
 // area is the first part of a path: the navigation's entry that a page belongs to.
 func area(path string) string {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if first == "audit" {
+		first = "people"
+	}
 	return "/" + first
 }
 
@@ -67,6 +71,9 @@ func (p *Pages) post(r chi.Router, path string, least store.Role, h web.Handler)
 // notices are what a page says once after a change. The cookie that carries one names it only: nobody can make the console
 // say something else.
 var notices = map[string]string{
-	"signed_out": "You are signed out.",
-	"saved":      "Saved.",
+	"password_set":  "Your password is set.",
+	"saved":         "Saved.",
+	"session_ended": "Signed out there.",
+	"signed_out":    "You are signed out.",
+	"token_revoked": "The token works no more.",
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -53,4 +54,39 @@ func audit(ctx context.Context, db execer, by Actor, c Change) error {
 		return fmt.Errorf("audit %s: %w", c.Action, err)
 	}
 	return nil
+}
+
+// Entry is one line of the audit log.
+type Entry struct {
+	ID int64
+	At time.Time
+	Actor
+	Action, Target string
+	Detail         map[string]any
+}
+
+// AuditFilter says which entries are listed: those before an id (0: the newest), of one user, of one target.
+type AuditFilter struct {
+	Before         int64
+	UserID, Target string
+	Limit          int
+}
+
+// AuditLog lists entries, newest first.
+func (s *Store) AuditLog(ctx context.Context, f AuditFilter) ([]Entry, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, at, coalesce(user_id::text, ''), actor, via, remote_addr, action, target, detail
+		FROM audit_log
+		WHERE ($1 = 0 OR id < $1) AND ($2 = '' OR user_id::text = $2) AND ($3 = '' OR target = $3)
+		ORDER BY id DESC LIMIT $4`, f.Before, f.UserID, f.Target, f.Limit)
+	if err != nil {
+		return nil, fmt.Errorf("list audit log: %w", err)
+	}
+	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
+		err = row.Scan(&e.ID, &e.At, &e.UserID, &e.Name, &e.Via, &e.RemoteAddr, &e.Action, &e.Target, &e.Detail)
+		return e, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list audit log: %w", err)
+	}
+	return entries, nil
 }

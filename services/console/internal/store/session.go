@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Session is one place where a user is signed in.
@@ -77,4 +79,30 @@ func (s *Store) SessionAlive(ctx context.Context, id string) (alive bool, err er
 		return false, fmt.Errorf("look for session: %w", err)
 	}
 	return alive, nil
+}
+
+// Sessions lists a user's live sessions, the latest used first.
+func (s *Store) Sessions(ctx context.Context, userID string) ([]Session, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, method, created_at, last_seen_at, expires_at, remote_addr, user_agent
+		FROM sessions WHERE user_id = $1 AND expires_at > $2 ORDER BY last_seen_at DESC LIMIT 100`, userID, s.now())
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	sessions, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (sess Session, err error) {
+		err = row.Scan(&sess.ID, &sess.Method, &sess.CreatedAt, &sess.LastSeenAt, &sess.ExpiresAt, &sess.RemoteAddr, &sess.UserAgent)
+		return sess, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return sessions, nil
+}
+
+// EndSessions ends all sessions of a user but one, and says how many.
+func (s *Store) EndSessions(ctx context.Context, userID, except string) (int64, error) {
+	tag, err := s.pool.Exec(ctx, `DELETE FROM sessions WHERE user_id::text = $1 AND id::text <> $2`, userID, except)
+	if err != nil {
+		return 0, fmt.Errorf("end sessions: %w", err)
+	}
+	return tag.RowsAffected(), nil
 }

@@ -47,7 +47,7 @@ type User struct {
 }
 
 // Called is what the user is called on pages.
-func (u *User) Called() string {
+func (u User) Called() string {
 	if u.Name != "" {
 		return u.Name
 	}

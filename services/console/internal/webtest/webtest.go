@@ -64,8 +64,10 @@ func Start(t *testing.T, change func(*console.Config)) *Site {
 	conn, err := bus.Connect(t.Context(), bus.ConnConfig{URL: bustest.Start(t).URL()})
 	require.NoError(t, err)
 	t.Cleanup(conn.Close)
-	common := config.Common{ShutdownTimeout: 10 * time.Second}
-	s := &Site{DB: pgtest.Open(t, db), Database: db, Host: &pipeline.Host{Telemetry: telemetry.Discard(), Conn: conn}, t: t}
+	common := config.Common{ShutdownTimeout: 10 * time.Second, LogLevel: "WARNING"}
+	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "test", Common: common, LogTo: t.Output(), NoAdmin: true})
+	require.NoError(t, err)
+	s := &Site{DB: pgtest.Open(t, db), Database: db, Host: &pipeline.Host{Telemetry: tel, Conn: conn}, t: t}
 	s.Store = store.New(s.DB, time.Now)
 	s.Pipeline, err = pipeline.Open(t.Context(), pipeline.Options{Service: "test", Common: common, NATS: config.NATS{Replicas: 1}, Host: s.Host})
 	require.NoError(t, err)
