@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/pipeline/roster"
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/pkg/topology"
 )
@@ -47,6 +49,25 @@ func (p *Pipeline) Join(ctx context.Context) error {
 		return err
 	}
 	p.partitions.Store(int32(partitions)) //nolint:gosec // a small positive number
+	return p.announce(ctx)
+}
+
+// announce lists the stage among those that run, until it is closed.
+func (p *Pipeline) announce(ctx context.Context) error {
+	bucket, err := p.Bucket(ctx, topology.Roster)
+	if err != nil {
+		return err
+	}
+	announcing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		roster.NewAnnouncer(bucket, p.tel, rand.Text()[:10]).Run(announcing)
+	}()
+	p.leave = func() {
+		stop()
+		<-done
+	}
 	return nil
 }
 

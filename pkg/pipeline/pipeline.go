@@ -49,6 +49,7 @@ type Pipeline struct {
 	handlers   int
 	started    atomic.Bool
 	stopping   chan struct{}
+	leave      func() // takes the stage from the list of those that run; nil until it has joined
 	closers    []func()
 }
 
@@ -192,6 +193,10 @@ func (p *Pipeline) Run(ctx context.Context) error {
 // Close ends publishing and what Open opened.
 func (p *Pipeline) Close() error {
 	var err error
+	if p.leave != nil {
+		p.leave()
+		p.leave = nil
+	}
 	if p.publisher != nil {
 		err = p.publisher.Close()
 	}

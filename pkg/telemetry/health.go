@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 )
@@ -67,11 +68,22 @@ type Result struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Run checks every dependency at once and returns the results by name. It is ready when all that are needed can be used.
-func (h *Health) Run(ctx context.Context) (results []Result, ready bool) {
+// own are the checks of the list, or of the part of it, by their full names.
+func (h *Health) own() map[string]check {
+	if h.parent != nil {
+		all := h.parent.own()
+		maps.DeleteFunc(all, func(name string, _ check) bool { return !strings.HasPrefix(name, h.prefix) })
+		return all
+	}
 	h.mu.Lock()
-	waiting := maps.Clone(h.checks)
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.checks)
+}
+
+// Run checks every dependency at once and returns the results by name; of a part of the list, only its own. It is ready when
+// all that are needed can be used.
+func (h *Health) Run(ctx context.Context) (results []Result, ready bool) {
+	waiting := h.own()
 
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

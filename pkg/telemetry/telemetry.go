@@ -30,6 +30,7 @@ type Telemetry struct {
 	root     *slog.Logger
 	registry *prometheus.Registry
 	provider trace.TracerProvider
+	troubles *troubles
 	closers  []func(context.Context) error
 }
 
@@ -51,12 +52,13 @@ func Start(ctx context.Context, o Options) (*Telemetry, error) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	root := NewLogger(o.LogTo, o.Common)
+	remembered := &troubles{}
+	root := slog.New(troubled{Handler: NewLogger(o.LogTo, o.Common).Handler(), into: remembered})
 	provider, shutdown, err := newTracerProvider(ctx, o.Service, o.Common)
 	if err != nil {
 		return nil, err
 	}
-	t := &Telemetry{root: root, registry: registry, provider: provider, Health: &Health{}, closers: []func(context.Context) error{shutdown}}
+	t := &Telemetry{root: root, registry: registry, provider: provider, troubles: remembered, Health: &Health{}, closers: []func(context.Context) error{shutdown}}
 	t.setService(o.Service)
 	if o.NoAdmin {
 		return t, nil
@@ -78,7 +80,7 @@ func Discard() *Telemetry {
 
 // For is the view of one service in a process that runs several.
 func (t *Telemetry) For(service string) *Telemetry {
-	child := &Telemetry{root: t.root, registry: t.registry, provider: t.provider, Health: t.Health.For(service)}
+	child := &Telemetry{root: t.root, registry: t.registry, provider: t.provider, troubles: t.troubles, Health: t.Health.For(service)}
 	child.setService(service)
 	return child
 }

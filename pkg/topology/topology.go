@@ -20,6 +20,9 @@ const DefaultPartitions = 16
 // Window is how long a stream recognises a message id that it has seen.
 const Window = 10 * time.Minute
 
+// RosterTTL is how long a service that says nothing more is listed.
+const RosterTTL = 45 * time.Second
+
 // Stream is one JetStream stream. Streams keep by age and bytes, not as work queues: archiver, console and replay read the
 // same messages.
 type Stream struct {
@@ -98,10 +101,14 @@ var (
 		Name: "parley_conversations", Keys: "<channel>.<account>.<customer>", Each: true,
 		Description: "who has a conversation where that is not the bot, or was not until lately: a person or another app, until when and why",
 	}
+	Roster = Bucket{
+		Name: "parley_roster", Keys: "<service>.<instance>", TTL: RosterTTL,
+		Description: "the services that run, as JSON: since when, whether each can do its work and why not, its latest errors",
+	}
 )
 
 // Buckets lists all buckets.
-func Buckets() []Bucket { return []Bucket{Leases, Ledger, Accounts, Tokens, Conversations} }
+func Buckets() []Bucket { return []Bucket{Leases, Ledger, Accounts, Tokens, Conversations, Roster} }
 
 // EventSubject is where an event goes.
 func EventSubject(e *dm.Event, partitions int) string {
