@@ -31,12 +31,18 @@ func (p *Pipeline) Follow(ctx context.Context, happened func(Happened), missed f
 			happened(Happened{ID: e.ID, Type: e.Type, Conversation: c})
 		}
 	}
+	var stops []func()
+	defer func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}()
 	for _, s := range []topology.Stream{topology.Events, topology.Intents, topology.Deliveries} {
 		stop, err := p.conn.Tap(ctx, s.Subjects, heard, missed)
 		if err != nil {
 			return fmt.Errorf("follow %s: %w", s.Name, err)
 		}
-		defer stop()
+		stops = append(stops, stop)
 	}
 	<-ctx.Done()
 	return nil

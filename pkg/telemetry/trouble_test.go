@@ -39,10 +39,10 @@ func TestErrorsAreRememberedByServiceAndToldOnce(t *testing.T) {
 	require.False(t, got[1].Last.Before(got[1].First))
 
 	for n := range 100 {
-		sender.Log.Error(fmt.Sprintf("another.%d", n))
+		sender.Log.Error("another", telemetry.KeyAccount, fmt.Sprint(n))
 	}
 	require.Len(t, sender.Troubles(), 20)
-	require.Equal(t, "another.99", sender.Troubles()[0].Message)
+	require.Equal(t, "99", sender.Troubles()[0].Account)
 	require.Empty(t, telemetry.Discard().Troubles())
 }
 
