@@ -64,7 +64,7 @@ func letter(s string) int {
 	_, n := utf8.DecodeRuneInString(s)
 	for n < len(s) {
 		r, size := utf8.DecodeRuneInString(s[n:])
-		if r < utf8.RuneSelf || !unicode.Is(unicode.M, r) && visible(r) >= 0 && r != 'ﾞ' && r != 'ﾟ' {
+		if r < utf8.RuneSelf || !unicode.Is(unicode.M, r) && visible(r) >= 0 && alike(r) >= 0 && r != 'ﾞ' && r != 'ﾟ' {
 			break
 		}
 		n += size

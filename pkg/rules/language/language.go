@@ -28,6 +28,9 @@ import (
 // maxBytes bounds what is looked at. More of a text tells no more.
 const maxBytes = 600
 
+// minLetters is how many letters of a script of several languages say anything by themselves.
+const minLetters = 5
+
 // clear is how much better than the second the first language must be among the words.
 const clear = 1.2
 
@@ -74,7 +77,7 @@ func Detect(text string) string {
 		return ""
 	}
 	info := whatlanggo.DetectWithOptions(text, whatlanggo.Options{Whitelist: candidates})
-	if shared[info.Script] && !info.IsReliable() {
+	if shared[info.Script] && (!info.IsReliable() || letters(text) < minLetters) {
 		return ""
 	}
 	return info.Lang.Iso6391()
@@ -106,6 +109,16 @@ func byWords(text string) string {
 		return best
 	}
 	return ""
+}
+
+func letters(text string) int {
+	n := 0
+	for _, r := range text {
+		if unicode.IsLetter(r) {
+			n++
+		}
+	}
+	return n
 }
 
 func between(r rune) bool {
