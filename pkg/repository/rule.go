@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -169,10 +170,21 @@ func prepare(r *Rule) error {
 	return nil
 }
 
+// isUUID is how PostgreSQL writes one.
+var isUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+// checkID checks the id of a rule that is to be made, where it has one.
+func checkID(id string) error {
+	if id != "" && !isUUID.MatchString(id) {
+		return invalid("id", "got %q, expected a UUID in lower case, or none", id)
+	}
+	return nil
+}
+
 // same says whether storing b over a would change anything.
 func same(a, b *Rule) bool {
 	x, errX := encodeSpec(a)
 	y, errY := encodeSpec(b)
 	return errX == nil && errY == nil && x == y && a.Broken == nil && a.Name == b.Name && a.MatchType == b.MatchType &&
-		a.Response == b.Response && a.Priority == b.Priority && a.Active == b.Active && slices.Equal(a.Keywords, b.Keywords)
+		a.Response == b.Response && a.CreatedAt.Equal(b.CreatedAt) && a.Priority == b.Priority && a.Active == b.Active && slices.Equal(a.Keywords, b.Keywords)
 }

@@ -69,7 +69,7 @@ func (r *MemoryRules) Create(ctx context.Context, rule Rule, by string) (stored 
 // Update is [Rules.Update].
 func (r *MemoryRules) Update(ctx context.Context, rule Rule, by string) (stored Rule, err error) {
 	err = r.m.locked(ctx, func() error {
-		stored, err = r.update(rule, by)
+		stored, err = r.update(rule, nil, by)
 		return err
 	})
 	return stored, err
@@ -102,7 +102,7 @@ func (r *MemoryRules) Reorder(ctx context.Context, ids []string, by string) erro
 			return err
 		}
 		for _, rule := range changed {
-			if _, err := r.update(rule, by); err != nil {
+			if _, err := r.update(rule, nil, by); err != nil {
 				return err
 			}
 		}
@@ -149,7 +149,7 @@ func (r *MemoryRules) Restore(ctx context.Context, id string, version int, by st
 		old := copyOf(r.m.versions[id][i].Rule)
 		if now, ok := r.m.rules[id]; ok {
 			old.Version = now.Version
-			restored, err = r.update(old, by)
+			restored, err = r.update(old, &old.CreatedAt, by)
 		} else {
 			restored, err = r.insert(old, by)
 		}
@@ -161,7 +161,7 @@ func (r *MemoryRules) Restore(ctx context.Context, id string, version int, by st
 // Import is [Rules.Import].
 func (r *MemoryRules) Import(ctx context.Context, i Import) (p Plan, err error) {
 	err = r.m.locked(ctx, func() error {
-		if p, err = i.plan(r.list()); err != nil || i.DryRun {
+		if p, err = i.plan(r.list(), r.m.time()); err != nil || i.DryRun {
 			return err
 		}
 		// All that could fail was checked by the plan.
@@ -171,7 +171,7 @@ func (r *MemoryRules) Import(ctx context.Context, i Import) (p Plan, err error) 
 			}
 		}
 		for n := range p.Changed {
-			if p.Changed[n], err = r.update(p.Changed[n], i.By); err != nil {
+			if p.Changed[n], err = r.update(p.Changed[n], &p.Changed[n].CreatedAt, i.By); err != nil {
 				return err
 			}
 		}
@@ -184,6 +184,9 @@ func (r *MemoryRules) Import(ctx context.Context, i Import) (p Plan, err error) 
 }
 
 func (r *MemoryRules) insert(rule Rule, by string) (Rule, error) {
+	if err := checkID(rule.ID); err != nil {
+		return Rule{}, err
+	}
 	rule, err := stored(rule)
 	if err != nil {
 		return Rule{}, err
@@ -206,7 +209,7 @@ func (r *MemoryRules) insert(rule Rule, by string) (Rule, error) {
 	return copyOf(r.m.rules[rule.ID]), nil
 }
 
-func (r *MemoryRules) update(rule Rule, by string) (Rule, error) {
+func (r *MemoryRules) update(rule Rule, created *time.Time, by string) (Rule, error) {
 	rule, err := stored(rule)
 	if err != nil {
 		return Rule{}, err
@@ -217,10 +220,14 @@ func (r *MemoryRules) update(rule Rule, by string) (Rule, error) {
 		return Rule{}, err
 	case current.Version != rule.Version:
 		return Rule{}, &ConflictError{Expected: rule.Version, Current: current}
-	case same(&current, &rule):
-		return current, nil
 	}
 	rule.CreatedAt = current.CreatedAt
+	if created != nil {
+		rule.CreatedAt = *created
+	}
+	if same(&current, &rule) {
+		return current, nil
+	}
 	rule.Version++
 	r.keep(rule, Updated, r.m.time(), by)
 	return copyOf(r.m.rules[rule.ID]), nil

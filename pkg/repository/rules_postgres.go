@@ -88,7 +88,7 @@ func (r *Rules) Create(ctx context.Context, rule Rule, by string) (Rule, error) 
 func (r *Rules) Update(ctx context.Context, rule Rule, by string) (Rule, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	return update(ctx, r.pool, rule, by)
+	return update(ctx, r.pool, rule, nil, by)
 }
 
 // Delete removes a rule; its versions stay. A version other than 0 is the one it must have.
@@ -202,7 +202,7 @@ func (r *Rules) Restore(ctx context.Context, id string, version int, by string) 
 			restored, err = insert(ctx, tx, old.Rule, by)
 		case err == nil:
 			old.Rule.Version = now.Version
-			restored, err = update(ctx, tx, old.Rule, by)
+			restored, err = update(ctx, tx, old.Rule, &old.Rule.CreatedAt, by)
 		}
 		return err
 	})
@@ -219,7 +219,7 @@ func (r *Rules) Import(ctx context.Context, i Import) (p Plan, err error) {
 		if err != nil {
 			return fmt.Errorf("import rules: %w", err)
 		}
-		if p, err = i.plan(stored); err != nil || i.DryRun {
+		if p, err = i.plan(stored, time.Now().UTC().Truncate(time.Microsecond)); err != nil || i.DryRun {
 			return err
 		}
 		if _, err := tx.Exec(ctx, setActor, i.By); err != nil {
@@ -231,7 +231,7 @@ func (r *Rules) Import(ctx context.Context, i Import) (p Plan, err error) {
 			}
 		}
 		for n := range p.Changed {
-			if p.Changed[n], err = update(ctx, tx, p.Changed[n], i.By); err != nil {
+			if p.Changed[n], err = update(ctx, tx, p.Changed[n], &p.Changed[n].CreatedAt, i.By); err != nil {
 				return err
 			}
 		}
@@ -284,6 +284,9 @@ func one(ctx context.Context, q querier, id, sql string, args ...any) (Rule, err
 }
 
 func insert(ctx context.Context, q querier, rule Rule, by string) (Rule, error) {
+	if err := checkID(rule.ID); err != nil {
+		return Rule{}, err
+	}
 	args, err := ruleArguments(&rule, by)
 	if err != nil {
 		return Rule{}, err
@@ -295,12 +298,13 @@ func insert(ctx context.Context, q querier, rule Rule, by string) (Rule, error) 
 	return one(ctx, q, rule.Name, insertRule, append(args, created)...)
 }
 
-func update(ctx context.Context, q querier, rule Rule, by string) (Rule, error) {
+// update stores a rule over a version; created, unless nil, is its time of creation from now on.
+func update(ctx context.Context, q querier, rule Rule, created *time.Time, by string) (Rule, error) {
 	args, err := ruleArguments(&rule, by)
 	if err != nil {
 		return Rule{}, err
 	}
-	stored, err := one(ctx, q, rule.ID, updateRule, append(args, rule.Version)...)
+	stored, err := one(ctx, q, rule.ID, updateRule, append(args, created, rule.Version)...)
 	if !errors.Is(err, ErrNotFound) {
 		return stored, err
 	}

@@ -24,8 +24,8 @@ RETURNING ` + ruleColumns
 
 const updateRule = `
 UPDATE response_rules SET name = $2, keywords = $3, match_type = $4, response_text = $5, priority = $6, is_active = $7,
-       conditions = $8::jsonb, actions = $9::jsonb, limits = $10::jsonb, updated_by = nullif($11, '')
-WHERE id = $1::uuid AND version = $12
+       conditions = $8::jsonb, actions = $9::jsonb, limits = $10::jsonb, updated_by = nullif($11, ''), created_at = coalesce($12::timestamptz, created_at)
+WHERE id = $1::uuid AND version = $13
 RETURNING ` + ruleColumns
 
 const deleteRule = `DELETE FROM response_rules WHERE id = $1::uuid AND ($2 = 0 OR version = $2)`

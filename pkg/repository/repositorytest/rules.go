@@ -30,6 +30,7 @@ func Rules(t *testing.T, empty func(t *testing.T) repository.RuleRepository) {
 		"an order is made with few changes": reorder,
 		"a set is imported":                 importSet,
 		"a set replaces":                    importReplaces,
+		"the order of a set counts":         importOrder,
 		"a dry run changes nothing":         importDryRun,
 		"what is handed out is a copy":      copies,
 		"of two at once one wins":           twoAtOnce,
@@ -379,6 +380,27 @@ func importReplaces(t *testing.T, repo repository.RuleRepository) {
 	require.NoError(t, err)
 	require.Equal(t, repository.Deleted, past[0].Change)
 	require.Equal(t, "ben", past[0].By)
+}
+
+func importOrder(t *testing.T, repo repository.RuleRepository) {
+	t.Helper()
+	stored := create(t, repo, Plain("a", 1), Plain("b", 1), Plain("c", 1))
+	renamed := Plain("renamed", 1)
+	renamed.ID = stored[1].ID
+	set := repository.Import{Rules: []repository.Rule{Plain("new", 1), Plain("c", 1), Plain("a", 1), renamed}, Replace: true, By: "ben"}
+	plan, err := repo.Import(t.Context(), set)
+	require.NoError(t, err)
+	require.Empty(t, plan.Removed)
+	all := list(t, repo)
+	require.Equal(t, []string{"new", "c", "a", "renamed"}, names(all))
+	require.Equal(t, stored[1].ID, all[3].ID, "by its id")
+	plan, err = repo.Import(t.Context(), set)
+	require.NoError(t, err)
+	require.Len(t, plan.Unchanged, 4, "the second time nothing is different")
+	odd := Plain("odd", 1)
+	odd.ID = "17"
+	_, err = repo.Import(t.Context(), repository.Import{Rules: []repository.Rule{odd}, By: "ben"})
+	require.ErrorIs(t, err, repository.ErrInvalid)
 }
 
 func importDryRun(t *testing.T, repo repository.RuleRepository) {
