@@ -35,6 +35,7 @@ type commands struct {
 	Dead     deadCommand     `cmd:"" help:"Look at the messages that a stage gave up on; replay or drop them."`
 	Console  consoleCommand  `cmd:"" help:"Let somebody into the console."`
 	Holds    holdsCommand    `cmd:"" help:"Look at who has which conversation; take one from the bot, or give it back."`
+	Rules    rulesCommand    `cmd:"" help:"Rules as files: import, export, validate, test, and try them on archived messages."`
 	Why      whyCommand      `cmd:"" help:"Say why a message was answered so, or not at all, from the archive."`
 	Replay   replayCommand   `cmd:"" help:"Read a stretch of the streams once more into one stage."`
 	Erase    eraseCommand    `cmd:"" help:"Erase one customer, one message, or what is older than an age. Counts first; --yes does it."`
@@ -225,7 +226,7 @@ func help(o kong.HelpOptions, c *kong.Context) error {
 		vars = demoVariables()
 	case "serve", "doctor":
 		vars = serveVariables()
-	case "migrate", "why":
+	case "migrate", "why", "import", "export", "conflicts", "try":
 		vars = config.Variables[config.Database]()
 	case "erase":
 		vars = config.Variables[eraseSettings]()
