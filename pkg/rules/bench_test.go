@@ -2,6 +2,8 @@ package rules_test
 
 import (
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/parley-dm/parley/pkg/rules"
@@ -41,6 +43,63 @@ func BenchmarkMatch(b *testing.B) {
 			})
 		}
 	}
+}
+
+// shop gives rules as they are with all that a rule may ask: conditions on three of four, accents ignored by every third, words and
+// several of them, and buttons.
+func shop(n int) []rules.Rule {
+	all := many(n)
+	for i := range all {
+		r := &all[i]
+		r.When.IgnoreAccents = i%3 == 0
+		switch i % 8 {
+		case 0:
+			r.When.Languages = []string{"de", "en"}
+		case 1:
+			r.When.Hours = &rules.Hours{Zone: "Europe/Berlin", From: "09:00", To: "18:00"}
+		case 2:
+			r.Limits.OncePerCustomer = true
+		case 4:
+			r.When.Payloads, r.Keywords, r.MatchType = []string{fmt.Sprintf("BUTTON_%d", i)}, nil, ""
+		case 5:
+			r.When.Customers = rules.ReturningCustomers
+		case 6:
+			r.MatchType = rules.MatchAll
+		}
+	}
+	return all
+}
+
+func BenchmarkDecide(b *testing.B) {
+	all := shop(10_000)
+	before := heap()
+	set, problems := rules.Compile(all)
+	if len(problems) > 0 {
+		b.Fatal(problems[0])
+	}
+	b.Logf("a set of %d rules takes %.1f MB beside the rules themselves", set.Len(), float64(heap()-before)/1e6)
+	for name, text := range map[string]string{
+		"none": "Hello! I have seen your new collection yesterday and would like to know whether you ship to Norway?",
+		"utf8": "Merhaba, dün yeni koleksiyonunuzu gördüm; Norveç'e gönderim yapıp yapmadığınızı öğrenmek istiyorum çünkü çok güzel",
+		"hit":  "how much is product 7?", "blocked": "how much is product 101?",
+		"long": strings.Repeat("Where is the product that I ordered? ", 27),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				set.Decide(said(text))
+			}
+		})
+	}
+	runtime.KeepAlive(set)
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func BenchmarkCompile(b *testing.B) {

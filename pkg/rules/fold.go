@@ -37,12 +37,13 @@ func Fold(s string) string {
 		return foldASCII(s)
 	}
 	fold := cases.Fold()
-	s = strings.Map(visible, strings.ToValidUTF8(s, "\uFFFD"))
+	s = strings.Map(seen, strings.ToValidUTF8(s, "\uFFFD"))
 	if strings.ContainsFunc(s, subscriptIota) {
 		s = norm.NFD.String(s)
 	}
 	s = norm.NFKC.String(fold.String(s))
-	// What NFKC made may fold once more, and seldom does.
+	// What NFKC made may fold once more, and seldom does. Points are taken out only here, because some make a letter of their own
+	// with the one before.
 	for range 3 {
 		again := strings.Map(alike, plainI(fold.String(s)))
 		if again == s {
@@ -73,6 +74,17 @@ var ignorable = &unicode.RangeTable{
 func visible(r rune) rune {
 	if r >= 0xAD && unicode.Is(ignorable, r) {
 		return -1
+	}
+	return r
+}
+
+// seen is visible, with letters made alike at once: most texts need no second round then.
+func seen(r rune) rune {
+	if visible(r) < 0 {
+		return -1
+	}
+	if a := alike(r); a >= 0 {
+		return a
 	}
 	return r
 }

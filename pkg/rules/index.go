@@ -28,6 +28,11 @@ type needle struct {
 // index finds, in one pass over a text, the needle of the best rank that stands in it, whatever their number: at each
 // position one look-up gives the few needles that may stand there. Each needle is filed under the gram that is rarest
 // among all of them, so that a thousand keywords that begin alike do not end up in one list.
+//
+// An Aho-Corasick automaton (coregx/ahocorasick 0.3.1, the best kept of them) was measured against it in one run, on 30,000
+// keywords of 10,000 rules. It finds quicker, 0.2 µs a message instead of 1 to 1.6, of a decision's 3 to 20, and takes twice as
+// long to build, 88 ms instead of 41, and twice the memory, 9.6 MB instead of 4.6. It also gives all matches in one slice, where
+// here those behind the best so far are never looked at. A quicker reload was worth more than a microsecond, and no dependency.
 type index struct {
 	long map[uint32][]needle // each list by rank
 	// short holds the needles of fewer bytes than a gram, by length; each list by rank.

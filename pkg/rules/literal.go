@@ -11,32 +11,38 @@ const (
 	maxLiterals = 16
 )
 
-// requiredLiterals gives words of which at least one stands, in lower case, in every text that the expression matches;
-// nil when no such words are found. Looking for a word costs a hundredth of running an expression.
+// requiredLiterals gives sets of words, of each of which at least one stands, in lower case, in every text that the expression
+// matches; nil when no such words are found. Looking for a word costs a hundredth of running an expression.
 //
 // Only runs of ASCII letters and digits are used: nothing that a text goes through before an expression sees it joins or
 // parts those, which cannot be said of letters with accents.
-func requiredLiterals(re *syntax.Regexp) []string {
+func requiredLiterals(re *syntax.Regexp) [][]string {
 	switch op := re.Op; {
 	case op == syntax.OpLiteral:
 		if run := longestRun(re.Rune); len(run) >= minLiteral {
-			return []string{run}
+			return [][]string{{run}}
 		}
 	case op == syntax.OpCapture, op == syntax.OpPlus, op == syntax.OpRepeat && re.Min >= 1:
 		return requiredLiterals(re.Sub[0])
-	case op == syntax.OpConcat:
-		return bestOf(re.Sub)
+	case op == syntax.OpConcat: // all of its parts must match
+		var sets [][]string
+		for _, p := range re.Sub {
+			sets = append(sets, requiredLiterals(p)...)
+		}
+		return sets
 	case op == syntax.OpAlternate:
-		return allOf(re.Sub)
+		if all := allOf(re.Sub); all != nil {
+			return [][]string{all}
+		}
 	}
 	return nil
 }
 
-// bestOf is for what must all match: the part whose words are the longest says most.
-func bestOf(parts []*syntax.Regexp) []string {
+// longest is the set whose words are the longest: it says most where nothing is known of others.
+func longest(sets [][]string) []string {
 	var best []string
-	for _, p := range parts {
-		if l := requiredLiterals(p); l != nil && shortest(l) > shortest(best) {
+	for _, l := range sets {
+		if shortest(l) > shortest(best) {
 			best = l
 		}
 	}
@@ -47,7 +53,7 @@ func bestOf(parts []*syntax.Regexp) []string {
 func allOf(parts []*syntax.Regexp) []string {
 	var all []string
 	for _, p := range parts {
-		l := requiredLiterals(p)
+		l := longest(requiredLiterals(p))
 		if l == nil || len(all)+len(l) > maxLiterals {
 			return nil
 		}

@@ -13,8 +13,8 @@ type pattern struct {
 	re      *regexp.Regexp
 	rank    int
 	keyword string
-	// literals are words of which one must be there for the expression to match; empty when none is known.
-	literals []string
+	// literals are sets of words, of each of which one must be there for the expression to match; empty when none is known.
+	literals [][]string
 	// exactCase: the expression switches case on again somewhere, so that folded text would not be what it is about.
 	exactCase bool
 	// bare: accents are ignored, those of the expression too.
