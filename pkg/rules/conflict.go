@@ -145,7 +145,7 @@ func (s *Set) covering(rank int, keyword string, patterns map[string][]*pattern)
 // implied says whether a needle stands in every text in which a keyword, given padded, is found by a match type.
 func implied(how MatchType, n *needle, padded string, at int) bool {
 	to := at + len(n.folded)
-	inner := at >= 1 && to <= len(padded)-1 // the spaces around it are not part of the keyword
+	inner := at >= 1 && to < len(padded) // the spaces around it are not part of the keyword
 	switch how {
 	case MatchExact:
 		return n.stands(padded, at)

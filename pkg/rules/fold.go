@@ -153,23 +153,31 @@ func isASCII(s string) bool {
 // alike makes letters one that people type for one another, and takes out vowel points; see [Fold].
 func alike(r rune) rune {
 	switch {
-	case r < 0x300:
+	case r < 0x2B0:
 		return r
-	case r >= 0x0591 && r <= 0x05C7:
-		if unicode.Is(unicode.Mn, r) {
-			return -1
-		}
+	case r >= 0x0591 && r <= 0x05C7 && unicode.Is(unicode.Mn, r), r >= 0x1F3FB && r <= 0x1F3FF:
+		return -1
 	case r >= 0x0610 && r <= 0x06ED:
 		return arabic(r)
-	case r == '‘' || r == '’' || r == 'ʼ' || r == '′':
-		return '\''
-	case r == '“' || r == '”' || r == '„' || r == '″':
-		return '"'
-	case r >= '‐' && r <= '―' || r == '−':
-		return '-'
-	case r >= 0x1F3FB && r <= 0x1F3FF:
-		return -1
+	case r >= '‐' && r <= '″', r == 'ʼ', r == '−':
+		return punctuation(r)
 	}
+	return digit(r)
+}
+
+func punctuation(r rune) rune {
+	switch r {
+	case '‘', '’', 'ʼ', '′':
+		return '\''
+	case '“', '”', '„', '″':
+		return '"'
+	case '‐', '‑', '‒', '–', '—', '―', '−':
+		return '-'
+	}
+	return r
+}
+
+func digit(r rune) rune {
 	for _, zero := range zeros {
 		if r >= zero && r <= zero+9 {
 			return '0' + r - zero
@@ -194,13 +202,10 @@ func arabic(r rune) rune {
 	case 'ـ':
 		return -1
 	}
-	switch {
-	case unicode.Is(unicode.Mn, r):
+	if unicode.Is(unicode.Mn, r) {
 		return -1
-	case r >= '٠' && r <= '٩':
-		return '0' + r - '٠'
 	}
-	return r
+	return digit(r)
 }
 
 // strokes are letters with a stroke or of two letters, which do not decompose.

@@ -100,7 +100,24 @@ func (q *question) blocked(r *Rule, g *gate) (reason, detail string) {
 	if g.simple {
 		return "", ""
 	}
-	t, w := q.turn, &r.When
+	if reason, detail = q.unmet(&r.When); reason != "" {
+		return reason, detail
+	}
+	if reason, detail = q.limited(r); reason != "" {
+		return reason, detail
+	}
+	if g.hours != nil && !g.hours.holds(q.turn.Now) {
+		return SkipHours, q.turn.Now.In(g.hours.zone).Format("Mon 15:04 MST")
+	}
+	if l := r.When.Languages; len(l) > 0 && !slices.Contains(l, q.askLanguage()) {
+		return SkipLanguage, cmp.Or(q.language, "unknown")
+	}
+	return "", ""
+}
+
+// unmet asks the conditions that only compare.
+func (q *question) unmet(w *When) (reason, detail string) {
+	t := q.turn
 	switch {
 	case len(w.Payloads) > 0 && !intersect(w.Payloads, t.Payloads):
 		return SkipPayload, ""
@@ -117,15 +134,6 @@ func (q *question) blocked(r *Rule, g *gate) (reason, detail string) {
 		if !slices.Contains(t.Labels, l) {
 			return SkipLabel, l
 		}
-	}
-	if reason, detail = q.limited(r); reason != "" {
-		return reason, detail
-	}
-	if g.hours != nil && !g.hours.holds(t.Now) {
-		return SkipHours, t.Now.In(g.hours.zone).Format("Mon 15:04 MST")
-	}
-	if len(w.Languages) > 0 && !slices.Contains(w.Languages, q.askLanguage()) {
-		return SkipLanguage, cmp.Or(q.language, "unknown")
 	}
 	return "", ""
 }

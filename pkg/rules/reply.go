@@ -148,7 +148,8 @@ func newReplyPart(p *Part, groups []string, private bool) (replyPart, error) {
 	if out.subtitles, err = parseAll(subtitles, groups); err != nil {
 		return out, err
 	}
-	return out, out.check(max(len(texts), 1), private)
+	err = out.check(max(len(texts), 1), private)
+	return out, err
 }
 
 // check tries every variant with nothing to fill in against Meta's limits.
@@ -158,7 +159,7 @@ func (p *replyPart) check(variants int, private bool) error {
 		if private {
 			filled.CommentID = "comment"
 		}
-		if p.texts != nil && !p.texts[i].Plain() && blank(filled.Text) {
+		if len(p.texts) > 0 && !p.texts[i].Plain() && blank(filled.Text) {
 			filled.Text = "x" // only a gap; what fills it is seen when it is said
 		}
 		for _, piece := range graph.Expand([]dm.Part{filled}) {
@@ -204,29 +205,24 @@ func (p *replyPart) fill(variant int, f *template.Facts) dm.Part {
 func checkThen(r *Rule, on occasions) error {
 	t := &r.Then
 	says := len(t.Reply) > 0 || len(t.ByLanguage) > 0 || !blank(r.Response)
-	var problems []error
-	problem := func(format string, a ...any) {
-		problems = append(problems, fmt.Errorf("%w."+format, append([]any{ErrThen}, a...)...))
-	}
 	if !says && !t.Like && !t.HandOff && !t.Silent && len(t.Labels) == 0 {
 		return ErrNoResponse
 	}
-	if t.Silent && (says || t.PrivateReply) {
-		problem("silent: got something to say beside it, expected one of the two")
+	var problems []error
+	refuse := func(when bool, what string) {
+		if when {
+			problems = append(problems, fmt.Errorf("%w.%s", ErrThen, what))
+		}
 	}
-	if len(t.ByLanguage) > 0 && len(t.Reply) == 0 && blank(r.Response) && !covered(r) {
-		problem("by_language: got no answer for other languages, expected response_text or reply, or when.languages that are all answered")
-	}
-	if slices.ContainsFunc(t.Labels, blank) {
-		problem("labels: got an empty one, expected a text")
-	}
+	onlyComments := on&^comments == 0
+	refuse(t.Silent && (says || t.PrivateReply), "silent: got something to say beside it, expected one of the two")
+	refuse(len(t.ByLanguage) > 0 && len(t.Reply) == 0 && blank(r.Response) && !covered(r),
+		"by_language: got no answer for other languages, expected response_text or reply, or when.languages that are all answered")
+	refuse(slices.ContainsFunc(t.Labels, blank), "labels: got an empty one, expected a text")
+	refuse(!t.PrivateReply && says && onlyComments, "private_reply: got false, expected true: what a rule for comments says is said privately")
+	refuse(t.Like && onlyComments, "like: got true for comments, expected it for messages only")
 	if t.PrivateReply {
 		problems = append(problems, checkPrivate(r, on))
-	} else if says && on&^comments == 0 {
-		problem("private_reply: got false, expected true: what a rule for comments says is said privately")
-	}
-	if t.Like && on&comments != 0 && on&^comments == 0 {
-		problem("like: got true for comments, expected it for messages only")
 	}
 	return errors.Join(problems...)
 }

@@ -45,15 +45,9 @@ type Rule struct {
 
 // Same says whether two rules are one version of one rule.
 func (r Rule) Same(o Rule) bool {
-	times := func(r *Rule) [3]time.Time { return [3]time.Time{r.CreatedAt, r.Limits.From, r.Limits.Until} }
-	a, b := times(&r), times(&o)
-	for i := range a {
-		if !a[i].Equal(b[i]) {
-			return false
-		}
-	}
-	r.CreatedAt, r.Limits.From, r.Limits.Until = o.CreatedAt, o.Limits.From, o.Limits.Until
-	return reflect.DeepEqual(r, o)
+	same := o
+	same.CreatedAt, same.Limits.From, same.Limits.Until = r.CreatedAt, r.Limits.From, r.Limits.Until
+	return r.CreatedAt.Equal(o.CreatedAt) && r.Limits.From.Equal(o.Limits.From) && r.Limits.Until.Equal(o.Limits.Until) && reflect.DeepEqual(r, same)
 }
 
 // before orders rules as they are asked: those for otherwise after all others.

@@ -140,7 +140,7 @@ func (q *question) admit(rank int, keyword string) bool {
 		return true
 	}
 	word, bit := rank/64, uint64(1)<<(rank%64)
-	if q.refused != nil && q.refused[word]&bit != 0 {
+	if len(q.refused) > 0 && q.refused[word]&bit != 0 {
 		return false
 	}
 	reason, detail := q.blocked(&e.rule, &e.gate)

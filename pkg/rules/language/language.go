@@ -31,8 +31,8 @@ const maxBytes = 600
 // minLetters is how many letters of a script of several languages say anything by themselves.
 const minLetters = 5
 
-// clear is how much better than the second the first language must be among the words.
-const clear = 1.2
+// ahead is how much better than the second the first language must be among the words.
+const ahead = 1.2
 
 // candidates are the languages that are told apart, by whatlanggo's names.
 var candidates = map[whatlanggo.Lang]bool{
@@ -105,7 +105,7 @@ func byWords(text string) string {
 			second = s
 		}
 	}
-	if first > clear*second {
+	if first > ahead*second {
 		return best
 	}
 	return ""

@@ -34,9 +34,9 @@ type decoder struct {
 var fieldOf = regexp.MustCompile(`(?:when|then|limits)(?:\.[a-z_]+(?:\[\d+\])?)+|keywords|match_type|response_text`)
 
 // add keeps a problem while there is room.
-func (p *Problems) add(one *Problem) {
-	if len(*p) < maxProblems {
-		*p = append(*p, one)
+func (d *decoder) add(one *Problem) {
+	if len(d.problems) < maxProblems {
+		d.problems = append(d.problems, one)
 	}
 }
 
@@ -44,7 +44,7 @@ func (d *decoder) problem(at position, path string, err error) {
 	if path == "" {
 		path = "file"
 	}
-	d.problems.add(&Problem{File: d.file, Line: at.line, Column: at.column, Field: path, Err: err})
+	d.add(&Problem{File: d.file, Line: at.line, Column: at.column, Field: path, Err: err})
 }
 
 // position is where a field stands, or what it is in.

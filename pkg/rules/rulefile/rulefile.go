@@ -35,7 +35,7 @@ const (
 )
 
 // Problem is one thing that is wrong with a file.
-type Problem struct {
+type Problem struct { //nolint:errname // it is called a problem everywhere, as in package rules
 	File string
 	// Line and Column count from 1; 0 where nobody can say.
 	Line, Column int
@@ -55,7 +55,7 @@ func (p *Problem) Error() string {
 func (p *Problem) Unwrap() error { return p.Err }
 
 // Problems is everything that is wrong with a file, as far as the first hundred.
-type Problems []*Problem
+type Problems []*Problem //nolint:errname // see Problem
 
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
@@ -175,13 +175,13 @@ func (d *decoder) check(path string, r *rules.Rule) {
 		if field != "" {
 			full += "." + field
 		}
-		d.problems.add(&Problem{File: d.file, Line: d.position(full).line, Column: d.position(full).column, Field: full, Rule: r.Name, Err: err})
+		d.add(&Problem{File: d.file, Line: d.position(full).line, Column: d.position(full).column, Field: full, Rule: r.Name, Err: err})
 	}
 }
 
 // flat undoes errors.Join.
 func flat(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // it is the outermost that is taken apart
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || !strings.Contains(err.Error(), "\n") {
 		if err == nil {
 			return nil

@@ -1,7 +1,6 @@
 package rulefile_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -97,7 +96,7 @@ func TestWhatARuleCannotBeIsNamedAtItsField(t *testing.T) {
 		"rules[0].keywords", "rules[1].when.hours.zone", "rules[2].name", "rules[2].keywords", "rules[2].then.reply[0]",
 	}, fields, err.Error())
 	require.ErrorIs(t, err, rules.ErrNoKeyword)
-	require.True(t, errors.Is(err, rules.ErrRegex))
+	require.ErrorIs(t, err, rules.ErrRegex)
 	require.Contains(t, err.Error(), `bad.yaml:8:15: rules[1].when.hours.zone: rule "zone": `)
 	require.Contains(t, err.Error(), `unknown field "customer.firstname": expected one of account.id`)
 }
