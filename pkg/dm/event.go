@@ -28,6 +28,8 @@ const (
 	KindLiveComment   EventKind = "live_comment"   // a comment on a live video
 	KindMention       EventKind = "mention"        // the account was mentioned
 	KindHold          EventKind = "hold"           // who has the conversation changed; made by Parley, never by Meta
+	KindDecision      EventKind = "decision"       // a customer's message got no answer, and why; made by Parley
+	KindLabel         EventKind = "label"          // labels were put on a conversation or taken off; made by Parley
 	KindUnknown       EventKind = "unknown"        // well-formed, but not understood: kept raw
 )
 
@@ -83,6 +85,10 @@ type Event struct {
 	Own bool `json:"own,omitempty"`
 	// Hold is the change, for KindHold.
 	Hold *Hold `json:"hold,omitempty"`
+	// Decision says why a message got no answer, for KindDecision; MID is that message's.
+	Decision *Decision `json:"decision,omitempty"`
+	// Labels is the change, for KindLabel.
+	Labels *Labels `json:"labels,omitempty"`
 	// Standby: another app owns the thread and we were only told.
 	Standby bool `json:"standby,omitempty"`
 	// KnownAccount: the account is one that this installation answers for. Others are kept and never answered.
@@ -94,6 +100,27 @@ type Event struct {
 	Source     Source    `json:"source,omitempty"`
 	// Raw is the item as Meta sent it.
 	Raw json.RawMessage `json:"raw,omitempty"`
+}
+
+// Decision is why a customer's message got no answer of its own.
+type Decision struct {
+	// EventID is the event that was decided, Kind its kind.
+	EventID string    `json:"event_id"`
+	Kind    EventKind `json:"kind"`
+	// Reason is one word, as the metric parley_decisions_total has it: person, late, no_match, burst, …
+	Reason string `json:"reason"`
+	Trace  *Trace `json:"trace,omitempty"`
+}
+
+// Labels is a change of a conversation's labels. Of each label the newest change counts, by At.
+type Labels struct {
+	Added   []string `json:"added,omitempty"`
+	Removed []string `json:"removed,omitempty"`
+	// By is who: an operator's name, or "rule " and its name.
+	By string `json:"by,omitempty"`
+	// Cause is the id of the event that a rule answered; empty for a person's change.
+	Cause string    `json:"cause,omitempty"`
+	At    time.Time `json:"at"`
 }
 
 // Attachment is one medium of a message. URL is signed by Meta and expires within days.

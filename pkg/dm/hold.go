@@ -49,10 +49,11 @@ func (h Hold) Holds(at time.Time) bool {
 	return h.Holder != "" && h.Holder != HolderBot && (h.Until.IsZero() || at.Before(h.Until))
 }
 
-// Silences says whether what was said at a time, in a conversation that is held so, is not answered. A loop silences what
-// comes after it, not what led to it.
+// Silences says whether what was said at a time, in a conversation that is held so, is not answered. A loop and a
+// hand-off silence what comes after them, not what led to them.
 func (h Hold) Silences(at time.Time) bool {
-	return h.Holder != "" && h.Holder != HolderBot && (h.Reason != HoldLoop || at.After(h.At))
+	led := (h.Reason == HoldLoop || h.Reason == HoldHandOff) && !at.After(h.At)
+	return h.Holder != "" && h.Holder != HolderBot && !led
 }
 
 // Stops says whether a reply is not to be sent to a conversation that is held so. What a person wrote goes out, and so does

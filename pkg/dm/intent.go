@@ -41,6 +41,8 @@ type ReplyIntent struct {
 	// Expires is when it is too late to send it, where that is earlier than [ReplyIntent.Deadline] says: for automation 24
 	// hours after the customer's message. Zero leaves it to the deadline.
 	Expires time.Time `json:"expires,omitzero"`
+	// Trace says how it was decided; nil for what a person wrote. What the intent itself says is not said again in it.
+	Trace *Trace `json:"trace,omitempty"`
 }
 
 // How long after a customer's message or tap may be written to them, and privately after a comment (Meta's policy).

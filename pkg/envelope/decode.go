@@ -77,6 +77,10 @@ func (s *scanner) event(e *dm.Event) {
 			e.Own = s.flag()
 		case "hold":
 			s.hold(&e.Hold)
+		case "decision":
+			s.decision(&e.Decision)
+		case "labels":
+			s.labels(&e.Labels)
 		case "standby":
 			e.Standby = s.flag()
 		case "known_account":
@@ -227,6 +231,8 @@ func (s *scanner) intent(i *dm.ReplyIntent) {
 			i.CreatedAt = s.time()
 		case "expires":
 			i.Expires = s.time()
+		case "trace":
+			s.trace(&i.Trace)
 		default:
 			if !s.conversation(&i.Conversation, name) {
 				s.fail()

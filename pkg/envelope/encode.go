@@ -40,6 +40,9 @@ func (e *Envelope[T]) size() int {
 		for i := range data.Parts {
 			n += partBytes(&data.Parts[i])
 		}
+		if data.Trace != nil {
+			n += 64 + 192*len(data.Trace.Tried)
+		}
 		return n
 	case *dm.Delivery:
 		return headBytes + partBytes(&data.Message) + len(data.Reason) + 256*len(data.Attempts)
@@ -83,6 +86,8 @@ func (w *writer) event(e *dm.Event) {
 		w.flag("own", true)
 	}
 	w.hold(e.Hold)
+	w.decision(e.Decision)
+	w.labels(e.Labels)
 	if e.Standby {
 		w.flag("standby", true)
 	}
@@ -156,6 +161,7 @@ func (w *writer) intent(i *dm.ReplyIntent) {
 	if !i.Expires.IsZero() {
 		w.time("expires", i.Expires)
 	}
+	w.trace(i.Trace)
 }
 
 func (w *writer) delivery(d *dm.Delivery) {

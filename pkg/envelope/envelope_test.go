@@ -61,6 +61,39 @@ func rich() dm.ReplyIntent {
 	return i
 }
 
+// traced is an intent that says all there is to say of how it was decided.
+func traced() dm.ReplyIntent {
+	i := intent()
+	i.Parts = i.Parts[:1]
+	i.Trace = trace()
+	return i
+}
+
+func trace() *dm.Trace {
+	return &dm.Trace{
+		Engines:   []dm.TraceEngine{{Name: "http", Outcome: "timeout", Detail: "no answer within 3s", Micros: 3_000_000}, {Name: "rules", Outcome: "decided", Micros: 7}},
+		Occasions: []string{"text", "first_message"}, Rules: 12, RulesVersion: "v1", MoreTried: 1, Language: "de", Intent: "price", Sentiment: "good", Why: "matched", At: at, Micros: 42,
+		Tried: []dm.TraceRule{
+			{ID: "q", Name: "away", Version: 2, Skipped: "hours", Detail: "Sun 21:05 UTC", Keyword: "cost"},
+			{ID: "r", Name: "price", Version: 3, Won: true, Keyword: "cost", Words: "cost", From: 24, To: 28},
+		},
+	}
+}
+
+func decision() dm.Event {
+	return dm.Event{
+		ID: "ev_3", Conversation: conversation, Kind: dm.KindDecision, MID: "m_1", KnownAccount: true, Time: at, ReceivedAt: at, Source: dm.SourceParley,
+		Decision: &dm.Decision{EventID: "ev_1", Kind: dm.KindMessage, Reason: "person", Trace: &dm.Trace{Why: "person", Rules: 12}},
+	}
+}
+
+func labels() dm.Event {
+	return dm.Event{
+		ID: "ev_4", Conversation: conversation, Kind: dm.KindLabel, KnownAccount: true, Time: at, ReceivedAt: at, Source: dm.SourceParley,
+		Labels: &dm.Labels{Added: []string{"vip", "größe <M>"}, Removed: []string{"new"}, By: "rule price", Cause: "ev_1", At: at},
+	}
+}
+
 // refused is a delivery with what only refused ones have.
 func refused() dm.Delivery {
 	d := delivery()
@@ -85,6 +118,9 @@ func TestGolden(t *testing.T) {
 		"rich":     envelope.Intent(rich(), "ev_1", "ev_1").Encode,
 		"refused":  envelope.Delivery(refused(), "ev_1", "in_1").Encode,
 		"hold":     envelope.Event(hold(), "ev_1").Encode,
+		"traced":   envelope.Intent(traced(), "ev_1", "ev_1").Encode,
+		"decision": envelope.Event(decision(), "ev_1").Encode,
+		"label":    envelope.Event(labels(), "ev_1").Encode,
 	} {
 		got, err := encode()
 		require.NoError(t, err)
@@ -98,6 +134,14 @@ func TestGolden(t *testing.T) {
 	changed, err := envelope.Decode[dm.Event](mustRead(t, "hold.json"))
 	require.NoError(t, err)
 	require.Equal(t, envelope.Event(hold(), "ev_1"), changed)
+	for name, want := range map[string]dm.Event{"decision": decision(), "label": labels()} {
+		got, err := envelope.Decode[dm.Event](mustRead(t, name+".json"))
+		require.NoError(t, err)
+		require.Equal(t, envelope.Event(want, "ev_1"), got)
+	}
+	why, err := envelope.Decode[dm.ReplyIntent](mustRead(t, "traced.json"))
+	require.NoError(t, err)
+	require.Equal(t, envelope.Intent(traced(), "ev_1", "ev_1"), why)
 	reply, err := envelope.Decode[dm.ReplyIntent](mustRead(t, "intent.json"))
 	require.NoError(t, err)
 	require.Equal(t, envelope.Intent(intent(), "ev_1", "ev_1"), reply)

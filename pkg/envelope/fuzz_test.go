@@ -22,7 +22,8 @@ func requireScanned[T envelope.Data](t *testing.T, e envelope.Envelope[T]) {
 
 // FuzzDecode: what the scanner takes, encoding/json takes too, and reads the same.
 func FuzzDecode(f *testing.F) {
-	for _, e := range []interface{ Encode() ([]byte, error) }{envelope.Event(event(), "req"), envelope.Intent(intent(), "ev", "ev"), envelope.Delivery(delivery(), "ev", "in"), envelope.Intent(rich(), "ev", "ev"), envelope.Delivery(refused(), "ev", "in")} {
+	for _, e := range []interface{ Encode() ([]byte, error) }{envelope.Event(event(), "req"), envelope.Intent(intent(), "ev", "ev"), envelope.Delivery(delivery(), "ev", "in"), envelope.Intent(rich(), "ev", "ev"), envelope.Delivery(refused(), "ev", "in"),
+		envelope.Intent(traced(), "ev", "ev"), envelope.Event(decision(), "ev"), envelope.Event(labels(), "ev")} {
 		payload, err := e.Encode()
 		require.NoError(f, err)
 		f.Add(payload)
@@ -67,6 +68,10 @@ func FuzzEncode(f *testing.F) {
 			Elements: []dm.Element{{Title: text, Subtitle: id, ImageURL: text, URL: id, Buttons: []dm.Button{button}}}, Buttons: []dm.Button{button, {}},
 			PostID: id, MID: text, Reaction: id, ReplyToMID: text, CommentID: id, HumanAgent: text == id}
 		agree(t, envelope.Intent(dm.ReplyIntent{ID: "i" + id, Conversation: c, Parts: []dm.Part{part, {}}}, id, text))
+		why := &dm.Trace{Engines: []dm.TraceEngine{{Name: id, Outcome: text, Detail: id, Micros: nanoseconds}, {}}, Occasions: []string{text, id}, Why: text, At: when, Language: id,
+			Tried: []dm.TraceRule{{ID: id, Name: text, Won: text == id, Skipped: id, Detail: text, Keyword: text, Words: text, From: int(nanoseconds)}, {}}}
+		agree(t, envelope.Intent(dm.ReplyIntent{ID: "i" + id, Conversation: c, Parts: []dm.Part{{Kind: "text"}}, Trace: why}, id, text))
+		agree(t, envelope.Event(dm.Event{ID: "e" + id, Decision: &dm.Decision{EventID: id, Kind: dm.EventKind(text), Reason: text, Trace: why}, Labels: &dm.Labels{Added: []string{text, ""}, Removed: []string{id}, By: text, At: when}}, id))
 		agree(t, envelope.Delivery(dm.Delivery{ID: "d" + id, Conversation: c, Message: part, Stop: dm.Stop(id), Reason: text, Attempts: []dm.Attempt{{At: when, Error: id, DurationMS: nanoseconds}}}, id, text))
 	})
 }

@@ -105,10 +105,16 @@ var (
 		Name: "parley_roster", Keys: "<service>.<instance>", TTL: RosterTTL,
 		Description: "the services that run, as JSON: since when, whether each can do its work and why not, its latest errors",
 	}
+	State = Bucket{
+		Name: "parley_state", Keys: "<channel>.<account>.<customer>", Each: true,
+		Description: "what deciding needs to remember of a conversation, as JSON: what rules did there and when, labels, the last fallback; no key where nothing needs it",
+	}
 )
 
 // Buckets lists all buckets.
-func Buckets() []Bucket { return []Bucket{Leases, Ledger, Accounts, Tokens, Conversations, Roster} }
+func Buckets() []Bucket {
+	return []Bucket{Leases, Ledger, Accounts, Tokens, Conversations, State, Roster}
+}
 
 // EventSubject is where an event goes.
 func EventSubject(e *dm.Event, partitions int) string {
@@ -140,7 +146,7 @@ func (s Stream) PartitionFilter(partition int) string {
 	return fmt.Sprintf("%s.%d.>", strings.TrimSuffix(s.Subjects, ".>"), partition)
 }
 
-// ConversationKey is a conversation's key in [Conversations].
+// ConversationKey is a conversation's key in [Conversations] and [State].
 func ConversationKey(c dm.Conversation) string {
 	return Token(string(c.Channel)) + "." + Token(c.Account) + "." + Token(c.Customer)
 }

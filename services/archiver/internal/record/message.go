@@ -70,6 +70,8 @@ type Intent struct {
 	CreatedAt time.Time `json:"created_at"`
 	// Message is the part, of one that is more than a text; its text is the row's.
 	Message *dm.Part `json:"message,omitempty"`
+	// Trace says how it was decided. The first message of an intent has it, for all of them.
+	Trace *dm.Trace `json:"trace,omitempty"`
 
 	content `json:"-"`
 }

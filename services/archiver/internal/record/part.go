@@ -31,9 +31,9 @@ func sayings(parts []dm.Part) []dm.Part {
 
 // eraseParts leaves nothing of what our parts said.
 func eraseParts(meta *metadata) {
-	if meta.Intent != nil && meta.Intent.Message != nil {
+	if meta.Intent != nil && (meta.Intent.Message != nil || meta.Intent.Trace != nil) {
 		bare := *meta.Intent
-		bare.Message = nil
+		bare.Message, bare.Trace = nil, nil // the trace quotes what was answered
 		meta.Intent = &bare
 	}
 	if meta.Delivery != nil && meta.Delivery.Message != nil {

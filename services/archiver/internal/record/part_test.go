@@ -70,3 +70,42 @@ func TestDeliveryOfAnotherPart(t *testing.T) {
 	require.Nil(t, erased.Text)
 	require.NotContains(t, erased.Metadata, "secret", "what is unsent is gone from the metadata, too")
 }
+
+// The first message of an intent keeps how it was decided, for all of them; nothing of it is left when it is unsent.
+func TestHowItWasDecidedIsKept(t *testing.T) {
+	t.Parallel()
+	why := &dm.Trace{Rules: 3, Tried: []dm.TraceRule{{ID: "r", Won: true, Keyword: "cost", Words: "secret words"}}}
+	facts := record.FromIntent(&dm.ReplyIntent{ID: "in_1", Conversation: conv, CreatedAt: at, Trace: why, Parts: []dm.Part{{Kind: dm.PartText, Text: "a"}, {Kind: dm.PartText, Text: "b"}}})
+	require.Nil(t, facts.Messages[1].Intent.Trace)
+	row, metadata := merged(t, record.Facts{Messages: facts.Messages[:1]})
+	intent, ok := metadata["intent"].(map[string]any)
+	require.True(t, ok)
+	require.Equal(t, map[string]any{"rules": 3.0, "tried": []any{map[string]any{"id": "r", "won": true, "keyword": "cost", "words": "secret words"}}}, intent["trace"])
+
+	again := record.Stored(row)
+	same, err := again.Row(time.Time{})
+	require.NoError(t, err)
+	require.JSONEq(t, row.Metadata, same.Metadata)
+
+	gone := again
+	gone.DeletedAt = at
+	erased, err := gone.Row(time.Time{})
+	require.NoError(t, err)
+	require.NotContains(t, erased.Metadata, "secret")
+}
+
+// What Parley itself tells of a conversation is kept as an event, with all that it says.
+func TestDecisionsAndLabelsAreKeptAsEvents(t *testing.T) {
+	t.Parallel()
+	decided := dm.Event{ID: "ev_9", Conversation: conv, Kind: dm.KindDecision, MID: "M", Time: at, ReceivedAt: at, Source: dm.SourceParley,
+		Decision: &dm.Decision{EventID: "ev_1", Kind: dm.KindMessage, Reason: "person", Trace: &dm.Trace{Why: "person"}}}
+	labelled := dm.Event{ID: "ev_10", Conversation: conv, Kind: dm.KindLabel, Time: at, ReceivedAt: at, Source: dm.SourceParley, Labels: &dm.Labels{Added: []string{"vip"}, At: at}}
+	for want, e := range map[string]dm.Event{`"reason":"person"`: decided, `"added":["vip"]`: labelled} {
+		facts := record.FromEvent(&e)
+		require.Empty(t, facts.Messages)
+		require.Nil(t, facts.Conversation)
+		require.Equal(t, string(e.Kind), facts.Event.Kind)
+		require.Equal(t, e.MID, facts.Event.MID)
+		require.Contains(t, facts.Event.Data, want)
+	}
+}

@@ -117,6 +117,9 @@ func FromIntent(i *dm.ReplyIntent) Facts {
 			},
 		})
 	}
+	if len(facts.Messages) > 0 {
+		facts.Messages[0].Intent.Trace = i.Trace
+	}
 	return facts
 }
 
