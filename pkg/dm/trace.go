@@ -86,6 +86,24 @@ func (t *Trace) Ask(e TraceEngine) {
 	}
 }
 
+// Compact leaves out of the trace of a reply what its intent says itself: the name of the rule that won and its keyword.
+func (t *Trace) Compact(i *ReplyIntent) {
+	for n := range t.Tried {
+		if r := &t.Tried[n]; r.Won && r.ID == i.RuleID {
+			r.Name, r.Keyword = "", ""
+		}
+	}
+}
+
+// Expand puts back what [Trace.Compact] left out.
+func (t *Trace) Expand(ruleID, ruleName, matchedOn string) {
+	for n := range t.Tried {
+		if r := &t.Tried[n]; r.Won && r.ID == ruleID {
+			r.Name, r.Keyword = short(ruleName), short(matchedOn)
+		}
+	}
+}
+
 // short cuts between two runes.
 func short(s string) string {
 	if len(s) <= maxTraceWords {

@@ -32,3 +32,13 @@ func TestAnEmptyTraceIsEmptyJSON(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{}`, string(b))
 }
+
+func TestWhatTheIntentSaysIsNotSaidTwice(t *testing.T) {
+	t.Parallel()
+	whole := dm.Trace{Tried: []dm.TraceRule{{ID: "1", Name: "away", Skipped: "hours"}, {ID: "2", Name: "prices", Won: true, Keyword: "price", Words: "price"}}}
+	trace := dm.Trace{Tried: append([]dm.TraceRule(nil), whole.Tried...)}
+	trace.Compact(&dm.ReplyIntent{RuleID: "2", RuleName: "prices", MatchedOn: "price"})
+	require.Equal(t, dm.TraceRule{ID: "2", Won: true, Words: "price"}, trace.Tried[1])
+	trace.Expand("2", "prices", "price")
+	require.Equal(t, whole, trace)
+}

@@ -47,7 +47,11 @@ func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
 
 // decide is the stage's handler.
 func (s *stage) decide(ctx context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
-	changed, err := s.takeovers.Heard(ctx, &e.Data)
+	var changed *dm.Event
+	var err error
+	if e.Data.Source != dm.SourceParley {
+		changed, err = s.takeovers.Heard(ctx, &e.Data)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("hear event %s: %w", e.ID, err) // it says itself when to come back
 	}
@@ -59,9 +63,9 @@ func (s *stage) decide(ctx context.Context, e envelope.Envelope[dm.Event]) ([]pi
 	if answer.Intent != nil {
 		out = append(out, s.p.Intent(*answer.Intent, e.CorrelationID, e.ID))
 	}
-	for _, hold := range []*dm.Event{changed, answer.Hold} {
-		if hold != nil {
-			out = append(out, s.p.Event(*hold, e.ID))
+	for _, event := range append(answer.Events(), changed) {
+		if event != nil {
+			out = append(out, s.p.Event(*event, e.ID))
 		}
 	}
 	return out, nil

@@ -1,11 +1,13 @@
 package respond_test
 
 import (
+	"regexp"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/parley-dm/parley/pkg/accounts"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/rules"
 	"github.com/parley-dm/parley/services/responder/internal/respond"
@@ -44,28 +46,61 @@ func message(text string, with ...func(*respond.Turn)) respond.Turn {
 	return t
 }
 
+// decision is what was decided, as its log line and its reply have it.
+type decision struct {
+	Outcome               respond.Outcome
+	Reason                respond.Reason
+	Text, Rule, MatchedOn string
+}
+
+// decide decides a turn by a Responder of its own.
+func decide(t *testing.T, turn respond.Turn, set *rules.Set, fallback string) decision {
+	t.Helper()
+	all := book{}
+	if turn.AccountKnown {
+		all[turn.Event.Account] = accounts.Account{ID: turn.Event.Account, Reply: turn.AccountReplies}
+	}
+	if turn.CustomerIsOurs {
+		all[turn.Event.Customer] = accounts.Account{ID: turn.Event.Customer}
+	}
+	b := setupWith(t, set, respond.Options{Fallback: fallback}, func(d *respond.Deps) {
+		d.Accounts, d.Now = all, func() time.Time { return turn.Now }
+	})
+	a, err := b.Answer(t.Context(), turn.Event)
+	require.NoError(t, err)
+	m := decidedLine.FindStringSubmatch(b.log.String())
+	require.NotNil(t, m, b.log.String())
+	out := decision{Outcome: respond.Outcome(m[1]), Reason: respond.Reason(m[2])}
+	require.Equal(t, out.Outcome == respond.OutcomeSilence, a.Intent == nil)
+	require.Equal(t, a.Intent == nil && turn.Event.FromCustomer(), a.Decision != nil, "each message of a customer has a reply or a reason")
+	if a.Intent != nil {
+		out.Text, out.Rule, out.MatchedOn = a.Intent.Parts[0].Text, a.Intent.RuleID, a.Intent.MatchedOn
+	}
+	return out
+}
+
+var decidedLine = regexp.MustCompile(`outcome=(\w+) reason=(\w+)`)
+
 func kind(k dm.EventKind) func(*respond.Turn) { return func(t *respond.Turn) { t.Event.Kind = k } }
 
 func TestDecide(t *testing.T) {
 	t.Parallel()
-	silent := func(r respond.Reason) respond.Decision {
-		return respond.Decision{Outcome: respond.OutcomeSilence, Reason: r}
-	}
-	fallback := func(r respond.Reason) respond.Decision {
-		return respond.Decision{Outcome: respond.OutcomeFallback, Reason: r, Text: "Thanks!"}
+	silent := func(r respond.Reason) decision { return decision{Outcome: respond.OutcomeSilence, Reason: r} }
+	fallback := func(r respond.Reason) decision {
+		return decision{Outcome: respond.OutcomeFallback, Reason: r, Text: "Thanks!"}
 	}
 	set := priceRules(t)
-	rule := func(text, keyword string) respond.Decision {
+	rule := func(text, keyword string) decision {
 		m, ok := set.Match(text)
 		require.True(t, ok)
-		return respond.Decision{Outcome: respond.OutcomeRule, Reason: respond.ReasonMatched, Text: m.Rule.Response, Rule: m.Rule, MatchedOn: keyword}
+		return decision{Outcome: respond.OutcomeRule, Reason: respond.ReasonMatched, Text: m.Rule.Response, Rule: m.Rule.ID, MatchedOn: keyword}
 	}
 	event := func(f func(e *dm.Event)) func(*respond.Turn) { return func(t *respond.Turn) { f(&t.Event) } }
 	media := event(func(e *dm.Event) { e.Attachments = []dm.Attachment{{Type: "image", URL: "https://example.test/1"}} })
 
 	for name, c := range map[string]struct {
 		turn respond.Turn
-		want respond.Decision
+		want decision
 	}{
 		"a rule":                          {message("The PRICE?"), rule("price", "price")},
 		"no rule":                         {message("hello"), fallback(respond.ReasonNoMatch)},
@@ -105,7 +140,7 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, c.want, respond.Decide(c.turn, respond.Policy{Rules: set, Fallback: "Thanks!"}))
+			require.Equal(t, c.want, decide(t, c.turn, set, "Thanks!"))
 		})
 	}
 
@@ -115,7 +150,7 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run("never "+string(k), func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, silent(respond.Reason(k)), respond.Decide(message("price", kind(k), media), respond.Policy{Rules: set, Fallback: "Thanks!"}))
+			require.Equal(t, silent(respond.Reason(k)), decide(t, message("price", kind(k), media), set, "Thanks!"))
 		})
 	}
 }
@@ -123,14 +158,13 @@ func TestDecide(t *testing.T) {
 func TestAnEmptyFallbackIsSilence(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", " \n"} {
-		p := respond.Policy{Rules: priceRules(t), Fallback: text}
-		require.Equal(t, respond.Decision{Outcome: respond.OutcomeSilence, Reason: respond.ReasonNoMatch}, respond.Decide(message("hello"), p))
-		require.Equal(t, respond.OutcomeRule, respond.Decide(message("price"), p).Outcome)
+		require.Equal(t, decision{Outcome: respond.OutcomeSilence, Reason: respond.ReasonNoMatch}, decide(t, message("hello"), priceRules(t), text))
+		require.Equal(t, respond.OutcomeRule, decide(t, message("price"), priceRules(t), text).Outcome)
 	}
 }
 
 func TestWithoutRulesTheFallbackAnswers(t *testing.T) {
 	t.Parallel()
 	none, _ := rules.Compile(nil)
-	require.Equal(t, respond.OutcomeFallback, respond.Decide(message("price"), respond.Policy{Rules: none, Fallback: "Thanks!"}).Outcome)
+	require.Equal(t, respond.OutcomeFallback, decide(t, message("price"), none, "Thanks!").Outcome)
 }

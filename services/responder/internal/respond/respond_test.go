@@ -48,6 +48,11 @@ type bundle struct {
 
 func setup(t *testing.T, set *rules.Set, o respond.Options) *bundle {
 	t.Helper()
+	return setupWith(t, set, o)
+}
+
+func setupWith(t *testing.T, set *rules.Set, o respond.Options, with ...func(*respond.Deps)) *bundle {
+	t.Helper()
 	b := &bundle{log: &bytes.Buffer{}, now: noon.Add(2 * time.Second)}
 	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "responder", Common: config.Common{Debug: true}, LogTo: b.log, NoAdmin: true})
 	require.NoError(t, err)
@@ -56,9 +61,13 @@ func setup(t *testing.T, set *rules.Set, o respond.Options) *bundle {
 		o.LoopQuiet = 5 * time.Minute
 	}
 	b.held = holds.New(holdstest.New(), holds.Options{Now: func() time.Time { return b.now }})
-	b.Responder, err = respond.New(respond.Deps{
-		Accounts: book{shop: {ID: shop, Reply: true}, archive: {ID: archive}}, Rules: fixed{set}, Holds: b.held, Telemetry: tel, Now: func() time.Time { return b.now },
-	}, o)
+	deps := respond.Deps{
+		Accounts: book{shop: {ID: shop, Name: "Shop", Reply: true}, archive: {ID: archive}}, Rules: fixed{set}, Holds: b.held, Telemetry: tel, Now: func() time.Time { return b.now },
+	}
+	for _, f := range with {
+		f(&deps)
+	}
+	b.Responder, err = respond.New(deps, o)
 	require.NoError(t, err)
 	return b
 }
@@ -86,10 +95,11 @@ func TestAReplyCarriesWhatItIsAbout(t *testing.T) {
 	e := message("what is the price?").Event
 	got, ok := b.answer(t, e)
 	require.True(t, ok)
+	got.Trace.Micros = 0
 	require.Equal(t, dm.ReplyIntent{
 		ID: dm.IntentID("ev_1", 0), EventID: "ev_1", Conversation: e.Conversation, Origin: dm.OriginRule, RuleID: "1", RuleName: "prices", MatchedOn: "price",
 		Parts: []dm.Part{{Kind: dm.PartText, Text: "It is 5 €."}}, EventTime: noon, ReceivedAt: noon.Add(time.Second), CreatedAt: noon.Add(2 * time.Second),
-		Expires: noon.Add(24 * time.Hour),
+		Expires: noon.Add(24 * time.Hour), Trace: &dm.Trace{Rules: 2, RulesVersion: priceRules(t).Version(), Tried: []dm.TraceRule{{ID: "1", Won: true, Words: "price", From: 12, To: 17}}},
 	}, got)
 
 	e.Text = "hello"

@@ -1,15 +1,10 @@
-// Package respond decides what is answered to an event: a rule's reply, the fallback, or nothing, each with its reason.
-//
-// [Decide] is a pure function. [Responder] puts around it what it needs to know, the bound on replies to one customer,
-// and what an operator sees of a decision. The package knows neither the bus nor PostgreSQL.
 package respond
 
 import (
-	"strings"
 	"time"
 
 	"github.com/parley-dm/parley/pkg/dm"
-	"github.com/parley-dm/parley/pkg/rules"
+	"github.com/parley-dm/parley/services/responder/internal/engine"
 )
 
 // Window is how long after a customer's message Meta lets automation answer it.
@@ -24,14 +19,9 @@ type Turn struct {
 	CustomerIsOurs bool
 	// Hold is who else than the bot has the conversation; its zero value is nobody.
 	Hold dm.Hold
-	Now  time.Time
-}
-
-// Policy is what a business answers by.
-type Policy struct {
-	Rules *rules.Set
-	// Fallback is said when no rule matches; blank means to stay silent then.
-	Fallback string
+	// Asked: a rule asks for what happened, though it is no message: a reaction, a referral, a comment.
+	Asked bool
+	Now   time.Time
 }
 
 // Outcome says in one word what was decided.
@@ -41,6 +31,7 @@ type Outcome string
 const (
 	OutcomeRule     Outcome = "rule"
 	OutcomeFallback Outcome = "fallback"
+	OutcomeEngine   Outcome = "engine"
 	OutcomeSilence  Outcome = "silence"
 )
 
@@ -50,8 +41,13 @@ type Reason string
 // The reasons.
 const (
 	ReasonMatched        Reason = "matched"
-	ReasonNoMatch        Reason = "no_match"        // no rule matches the text
-	ReasonNoText         Reason = "no_text"         // there is no text that a rule could match
+	ReasonNoMatch        Reason = engine.ReasonNoMatch
+	ReasonNoText         Reason = engine.ReasonNoText
+	ReasonEngine         Reason = "engine"          // an engine decided
+	ReasonRuleSilent     Reason = "rule_silent"     // the rule that matches says nothing
+	ReasonBurst          Reason = "burst"           // answered together with the next one
+	ReasonNotAsked       Reason = "not_asked"       // no rule matches what is answered only by rules
+	ReasonOwn            Reason = "own"             // the account itself did it
 	ReasonEmpty          Reason = "empty"           // a message without anything in it
 	ReasonNoCustomer     Reason = "no_customer"     // Meta does not say who wrote
 	ReasonUnknownAccount Reason = "unknown_account" // not an account of ours
@@ -63,45 +59,20 @@ const (
 	ReasonOtherApp       Reason = "other_app"       // another app has it
 )
 
-// Decision is what is answered to an event.
-type Decision struct {
-	Outcome Outcome
-	Reason  Reason
-	// Text is the reply, empty for silence.
-	Text string
-	// Rule and MatchedOn say which rule won and on which keyword, for OutcomeRule.
-	Rule      rules.Rule
-	MatchedOn string
-}
-
-// Decide says what is answered in a turn.
-func Decide(t Turn, p Policy) Decision {
-	if reason, silent := silence(t); silent {
-		return Decision{Outcome: OutcomeSilence, Reason: reason}
-	}
-	texts := []string{t.Event.Text, t.Event.Payload}
-	if m, ok := p.Rules.Match(texts...); ok {
-		return Decision{Outcome: OutcomeRule, Reason: ReasonMatched, Text: m.Rule.Response, Rule: m.Rule, MatchedOn: m.Keyword}
-	}
-	reason := ReasonNoMatch
-	if strings.TrimSpace(t.Event.Text+t.Event.Payload) == "" {
-		reason = ReasonNoText
-	}
-	if strings.TrimSpace(p.Fallback) == "" {
-		return Decision{Outcome: OutcomeSilence, Reason: reason}
-	}
-	return Decision{Outcome: OutcomeFallback, Reason: reason, Text: p.Fallback}
-}
-
-// silence says why an event is not answered, whatever the rules are.
-func silence(t Turn) (Reason, bool) {
+// Silence says why an event is not answered, whatever the rules are; false if it may be.
+func Silence(t Turn) (Reason, bool) {
 	e := &t.Event
+	message := e.Kind == dm.KindMessage || e.Kind == dm.KindPostback
 	switch {
-	case e.Kind != dm.KindMessage && e.Kind != dm.KindPostback:
+	case e.Source == dm.SourceParley:
+		return kindReason(e.Kind), true // what happened here is never answered: it would never end
+	case !message && !t.Asked:
 		return kindReason(e.Kind), true
 	case e.Standby:
 		return Reason(dm.KindStandby), true
-	case !e.FromCustomer():
+	case e.Own:
+		return ReasonOwn, true
+	case message && !e.FromCustomer():
 		return ReasonEmpty, true
 	case e.Customer == "":
 		return ReasonNoCustomer, true
@@ -138,8 +109,18 @@ func late(t Turn) bool {
 	if arrived.IsZero() {
 		arrived = t.Now
 	}
-	return arrived.Sub(eventTime(t)) > Window
+	return arrived.Sub(eventTime(t)) > window(t.Event.Kind)
 }
+
+// window is how long Meta lets automation answer.
+func window(k dm.EventKind) time.Duration {
+	if comment(k) {
+		return dm.CommentWindow
+	}
+	return Window
+}
+
+func comment(k dm.EventKind) bool { return k == dm.KindComment || k == dm.KindLiveComment }
 
 // eventTime is when the customer wrote, as far as that is known.
 func eventTime(t Turn) time.Time {
@@ -158,7 +139,7 @@ func kindReason(k dm.EventKind) Reason {
 	switch k {
 	case dm.KindEcho, dm.KindSelf, dm.KindDelete, dm.KindEdit, dm.KindEditNoop, dm.KindReaction, dm.KindUnreaction, dm.KindSeen,
 		dm.KindReferral, dm.KindOptin, dm.KindThreadControl, dm.KindStandby, dm.KindComment, dm.KindLiveComment, dm.KindMention,
-		dm.KindHold:
+		dm.KindHold, dm.KindDecision, dm.KindLabel:
 		return Reason(k)
 	default:
 		return Reason(dm.KindUnknown)
