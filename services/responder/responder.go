@@ -20,6 +20,7 @@ import (
 	"github.com/parley-dm/parley/pkg/run"
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/responder/internal/live"
+	"github.com/parley-dm/parley/services/responder/internal/state"
 	"github.com/parley-dm/parley/services/responder/internal/store"
 )
 
@@ -46,8 +47,9 @@ type Config struct {
 	OtherAppQuiet       time.Duration `env:"OTHER_APP_QUIET" envDefault:"24h" help:"how long the bot is silent at most while another app has the thread and does not pass it back"`
 	LoopQuiet           time.Duration `env:"LOOP_QUIET" envDefault:"5m" help:"how long a customer who got MAX_REPLIES_PER_MINUTE must be quiet before the bot answers again"`
 	AppID               string        `env:"FACEBOOK_APP_ID" help:"the app's id, for token look-ups; it also tells messages of ours from others', and whose a thread is"`
-	Alerts              alert.Settings
-	RulesPoll           time.Duration `env:"RULES_POLL" envDefault:"15s" help:"how often the rules are read in case a change was not heard of at once"`
+	Deciding
+	Alerts    alert.Settings
+	RulesPoll time.Duration `env:"RULES_POLL" envDefault:"15s" help:"how often the rules are read in case a change was not heard of at once"`
 
 	// Host is lent by a process that runs several services.
 	Host *pipeline.Host `env:"-"`
@@ -55,7 +57,7 @@ type Config struct {
 
 // Validate reports every problem of the settings.
 func (c Config) Validate() error {
-	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Settings.Validate(), c.Alerts.Validate()}
+	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Settings.Validate(), c.Alerts.Validate(), c.Deciding.Validate()}
 	if c.MaxRepliesPerMinute < 0 {
 		errs = append(errs, fmt.Errorf("MAX_REPLIES_PER_MINUTE: got %d, expected 0 or more", c.MaxRepliesPerMinute))
 	}
@@ -114,14 +116,24 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	stage, err := newStage(p, cfg, stageDeps{book: book, rules: rules, held: held, alerts: alerts})
+	memory, err := p.Bucket(ctx, topology.State)
+	if err != nil {
+		return err
+	}
+	remembered := state.New(memory, state.Options{TTL: cfg.StateTTL, Log: tel.Log})
+	stage, err := newStage(p, cfg, stageDeps{book: book, rules: rules, held: held, alerts: alerts, state: remembered, store: repository})
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	tel.Health.Add("holds", held.Check)
 	tel.Health.Add("rules", rules.Check)
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
-	if err := p.HandleEvents("decide", pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL}, stage.decide); err != nil { //nolint:contextcheck // each message brings its own context
+	defer stage.close()
+	consume := pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL, Tend: func(_ context.Context, partition int) (func(), error) {
+		remembered.Forget(partition, p.Partitions()) // another owner may have written since it was ours
+		return nil, nil
+	}}
+	if err := p.HandleEvents("decide", consume, stage.decide); err != nil { //nolint:contextcheck // each message brings its own context
 		return err
 	}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/parley-dm/parley/pkg/accounts"
 	"github.com/parley-dm/parley/pkg/alert"
@@ -12,8 +13,12 @@ import (
 	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
+	"github.com/parley-dm/parley/pkg/rules/language"
+	"github.com/parley-dm/parley/services/responder/internal/engine"
 	"github.com/parley-dm/parley/services/responder/internal/live"
 	"github.com/parley-dm/parley/services/responder/internal/respond"
+	"github.com/parley-dm/parley/services/responder/internal/state"
+	"github.com/parley-dm/parley/services/responder/internal/store"
 	"github.com/parley-dm/parley/services/responder/internal/takeover"
 )
 
@@ -22,6 +27,7 @@ type stage struct {
 	p         *pipeline.Pipeline
 	takeovers *takeover.Watch
 	answers   *respond.Responder
+	engine    *engine.HTTP
 }
 
 // stageDeps is what a stage works with.
@@ -30,6 +36,8 @@ type stageDeps struct {
 	rules  *live.Rules
 	held   *holds.Holds
 	alerts *alert.Alerts
+	state  *state.Store
+	store  *store.Rules
 }
 
 func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
@@ -39,11 +47,31 @@ func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
 		Streams: p, Holds: d.held, Accounts: d.book, Telemetry: p.Telemetry(),
 		Tell: func(ctx context.Context, e dm.Event) error { return p.Publish(ctx, p.Event(e, e.Hold.Cause)) },
 	}, takeover.Options{AppID: cfg.AppID, Quiet: cfg.TakeoverQuiet, OtherApp: cfg.OtherAppQuiet})
-	s.answers, err2 = respond.New(respond.Deps{Accounts: d.book, Rules: d.rules, Holds: d.held, Alerts: d.alerts, Telemetry: p.Telemetry()}, respond.Options{
-		Fallback: cfg.Fallback, MaxRepliesPerMinute: cfg.MaxRepliesPerMinute, LoopQuiet: cfg.LoopQuiet,
-	})
+	deps := respond.Deps{
+		Accounts: d.book, Rules: d.rules, Holds: d.held, State: d.state, Bursts: lanes{p}, Archive: d.store, Aside: bus.Aside, Language: language.Detect,
+		Alerts: d.alerts, Telemetry: p.Telemetry(),
+	}
+	if cfg.EngineURL != "" {
+		s.engine = engine.NewHTTP(engine.HTTPOptions{URL: cfg.EngineURL, Secret: cfg.EngineSecret, Timeout: cfg.EngineTimeout, Log: p.Telemetry().Log})
+		deps.Engine = &engine.Link{Engine: s.engine, Timeout: cfg.EngineTimeout}
+		deps.History = history{archive: d.store, bus: p, now: time.Now}.before
+	}
+	s.answers, err2 = respond.New(deps, cfg.options())
 	return s, errors.Join(err, err2)
 }
+
+// close ends what newStage opened.
+func (s *stage) close() {
+	if s.engine != nil {
+		s.engine.Close()
+	}
+}
+
+// lanes is how messages are found and waited for that follow one another.
+type lanes struct{ *pipeline.Pipeline }
+
+// Pause waits in the conversation's lane.
+func (lanes) Pause(ctx context.Context, d time.Duration) bool { return bus.Pause(ctx, d) }
 
 // decide is the stage's handler.
 func (s *stage) decide(ctx context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
