@@ -22,7 +22,7 @@ const (
 	// unacknowledged. Older ones are folded into the rest.
 	maxJournal = 16
 	// maxRules and maxLabels bound what is remembered; the rules that were silent for longest and the labels that changed first go.
-	maxRules, maxLabels = 64, 64
+	maxRules, maxLabels = 128, 64
 )
 
 // Record is what is remembered of one conversation. It is never changed: a change makes another one.

@@ -1,0 +1,164 @@
+package state_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/pipeline/holds/holdstest"
+	"github.com/parley-dm/parley/pkg/rules"
+	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/responder/internal/state"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	conv = dm.Conversation{Channel: dm.ChannelInstagram, Account: "17841400000000001", Customer: "7001"}
+)
+
+func at(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+
+func view(t *testing.T, s *state.Store, event string) state.View {
+	t.Helper()
+	r, err := s.Get(t.Context(), conv)
+	require.NoError(t, err)
+	return r.Before(event)
+}
+
+func TestAnEventCountsOnceAndIsDecidedAsItWas(t *testing.T) {
+	t.Parallel()
+	bucket := holdstest.New()
+	s := state.New(bucket, state.Options{TTL: time.Hour})
+	for n := range 3 {
+		for range 3 {
+			require.NoError(t, s.Add(t.Context(), conv, state.Entry{Event: fmt.Sprint("ev_", n), At: at(n), Rule: "r", Replied: true}))
+		}
+	}
+	require.Equal(t, 3, bucket.Writes())
+	require.Equal(t, time.Hour, bucket.TTL(topology.ConversationKey(conv)))
+	require.Equal(t, rules.Past{Last: at(2), Times: 3}, view(t, s, "ev_new").Rule("r"))
+	for n := range 3 {
+		past := view(t, s, fmt.Sprint("ev_", n)).Rule("r")
+		require.Equal(t, n, past.Times, "what came of the event itself does not count")
+	}
+
+	next := state.New(bucket, state.Options{TTL: time.Hour})
+	require.Equal(t, rules.Past{Last: at(0), Times: 1}, view(t, next, "ev_1").Rule("r"), "the next owner decides it as it was, too")
+	require.NoError(t, next.Add(t.Context(), conv, state.Entry{Event: "ev_1", At: at(9), Rule: "r"}))
+	require.Equal(t, 3, bucket.Writes())
+}
+
+func TestWhatTheJournalForgetsStillCounts(t *testing.T) {
+	t.Parallel()
+	s := state.New(holdstest.New(), state.Options{TTL: time.Hour})
+	for n := range 200 {
+		e := state.Entry{Event: fmt.Sprint("ev_", n), At: at(n), Rule: fmt.Sprint("r", n%100), Replied: true, Contact: at(n), Fallback: n == 7, Added: []string{fmt.Sprint("l", n)}}
+		if n > 0 {
+			e.Removed = []string{fmt.Sprint("l", n-1)}
+		}
+		require.NoError(t, s.Add(t.Context(), conv, e))
+	}
+	v := view(t, s, "ev_new")
+	require.Equal(t, []string{"l199"}, v.Labels())
+	require.Equal(t, rules.Past{Last: at(199), Times: 2}, v.Rule("r99"))
+	facts := v.Facts()
+	require.Equal(t, []time.Time{at(0), at(199), at(199), at(7)}, []time.Time{facts.FirstContact, facts.LastContact, facts.LastReply, facts.LastFallback})
+	require.True(t, v.Contacted() && v.Answered())
+	r, err := s.Get(t.Context(), conv)
+	require.NoError(t, err)
+	b, err := json.Marshal(r)
+	require.NoError(t, err)
+	require.Less(t, len(b), 16<<10, "it is bounded")
+}
+
+func TestOfALabelTheNewestChangeCounts(t *testing.T) {
+	t.Parallel()
+	s := state.New(holdstest.New(), state.Options{TTL: time.Hour})
+	require.NoError(t, s.Add(t.Context(), conv, state.Entry{Event: "a", At: at(5), Removed: []string{"vip"}}))
+	require.NoError(t, s.Add(t.Context(), conv, state.Entry{Event: "b", At: at(3), Added: []string{"vip", "new"}}))
+	require.Equal(t, []string{"new"}, view(t, s, "c").Labels())
+	require.NoError(t, s.Add(t.Context(), conv, state.Entry{Event: "c", At: at(6), Added: []string{"vip"}}))
+	require.Equal(t, []string{"new", "vip"}, view(t, s, "d").Labels())
+}
+
+func TestTwoOwnersForAMomentLoseNothing(t *testing.T) {
+	t.Parallel()
+	bucket := holdstest.New()
+	old, next := state.New(bucket, state.Options{TTL: time.Hour}), state.New(bucket, state.Options{TTL: time.Hour})
+	require.NoError(t, old.Add(t.Context(), conv, state.Entry{Event: "a", At: at(0), Rule: "r"}))
+	require.NoError(t, next.Add(t.Context(), conv, state.Entry{Event: "b", At: at(1), Rule: "r"}))
+	require.NoError(t, old.Add(t.Context(), conv, state.Entry{Event: "c", At: at(2), Rule: "r"}), "the old one's memory is stale, and it notices")
+	require.Equal(t, 3, view(t, old, "new").Rule("r").Times)
+
+	require.Equal(t, 2, view(t, next, "new").Rule("r").Times, "what it knows")
+	next.Forget(conv.Partition(16), 16)
+	require.Equal(t, 3, view(t, next, "new").Rule("r").Times, "taken again, it reads again")
+}
+
+func TestTheMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	bucket := &counting{Bucket: holdstest.New()}
+	s := state.New(bucket, state.Options{TTL: time.Hour, Max: 10})
+	get := func(n int) {
+		_, err := s.Get(t.Context(), dm.Conversation{Channel: dm.ChannelInstagram, Account: "1", Customer: fmt.Sprint(n)})
+		require.NoError(t, err)
+	}
+	for n := range 11 {
+		get(n)
+		get(n)
+	}
+	require.Equal(t, 11, bucket.reads, "that there is nothing is remembered as well")
+	get(0)
+	require.Equal(t, 12, bucket.reads)
+	get(10)
+	require.Equal(t, 12, bucket.reads)
+}
+
+type counting struct {
+	*holdstest.Bucket
+	reads int
+}
+
+func (c *counting) Get(ctx context.Context, key string) (bus.Entry, error) {
+	c.reads++
+	return c.Bucket.Get(ctx, key)
+}
+
+func TestWhatCannotBeReadIsAsGoodAsNothing(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{`{"version":99}`, `]`, ``} {
+		bucket := holdstest.New()
+		_, err := bucket.CreateFor(t.Context(), topology.ConversationKey(conv), []byte(value), 0)
+		require.NoError(t, err)
+		s := state.New(bucket, state.Options{TTL: time.Hour})
+		require.Empty(t, view(t, s, "a").Labels())
+		require.NoError(t, s.Add(t.Context(), conv, state.Entry{Event: "a", At: at(0), Added: []string{"vip"}}))
+		require.Equal(t, []string{"vip"}, view(t, state.New(bucket, state.Options{}), "b").Labels())
+	}
+}
+
+func TestWhatCouldNotBeWrittenIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	bucket := holdstest.New()
+	s := state.New(bucket, state.Options{TTL: time.Hour})
+	require.False(t, view(t, s, "a").Answered())
+	away := errors.New("away")
+	bucket.Fail(away)
+	require.ErrorIs(t, s.Add(t.Context(), conv, state.Entry{Event: "a", At: at(0), Replied: true}), away)
+	_, err := s.Get(t.Context(), conv)
+	require.ErrorIs(t, err, away, "it may have been written: it is read again")
+	bucket.Fail(nil)
+	require.False(t, view(t, s, "b").Answered())
+	require.NoError(t, s.Add(t.Context(), conv, state.Entry{Event: "a", At: at(0), Replied: true}))
+	require.True(t, view(t, s, "b").Answered())
+}
