@@ -239,13 +239,13 @@ func TestLimits(t *testing.T) {
 
 	// Another owner decides what comes again as it was decided, and what is new by what was before.
 	stop()
-	b.run()
 	js := b.conn.JetStream()
 	require.NoError(t, js.DeleteStream(t.Context(), topology.Intents.Name)) // and with it the memory of ids
 	_, err := topology.Ensure(t.Context(), js, topology.Options{Partitions: b.ingress.Partitions()})
 	require.NoError(t, err)
 	b.intents, err = js.OrderedConsumer(t.Context(), topology.Intents.Name, jetstream.OrderedConsumerConfig{})
 	require.NoError(t, err)
+	b.run()
 	b.again(events...)
 	byEvent := map[string]string{} // the last one may come first: nobody promises that its acknowledgement outlived the stop
 	for _, e := range b.next(len(want)) {
