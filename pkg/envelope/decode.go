@@ -75,12 +75,6 @@ func (s *scanner) event(e *dm.Event) {
 			e.Edits = int(s.number())
 		case "own":
 			e.Own = s.flag()
-		case "hold":
-			s.hold(&e.Hold)
-		case "decision":
-			s.decision(&e.Decision)
-		case "labels":
-			s.labels(&e.Labels)
 		case "standby":
 			e.Standby = s.flag()
 		case "known_account":
@@ -94,11 +88,26 @@ func (s *scanner) event(e *dm.Event) {
 		case "raw":
 			e.Raw = s.raw()
 		default:
-			if !s.conversation(&e.Conversation, name) {
+			if !s.conversation(&e.Conversation, name) && !s.ours(e, name) {
 				s.eventDetail(e, name)
 			}
 		}
 	}
+}
+
+// ours reads a member of an event that Parley made; false if the name is none of those.
+func (s *scanner) ours(e *dm.Event, name []byte) bool {
+	switch string(name) {
+	case "hold":
+		s.hold(&e.Hold)
+	case "decision":
+		s.decision(&e.Decision)
+	case "labels":
+		s.labels(&e.Labels)
+	default:
+		return false
+	}
+	return true
 }
 
 // eventDetail reads a member that few events have.

@@ -108,15 +108,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	bucket, err := p.Bucket(ctx, topology.Conversations)
-	if err != nil {
+	memory, err2 := p.Bucket(ctx, topology.State)
+	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
 	held := holds.New(bucket, holds.Options{Log: tel.Log})
 	alerts, err := alert.New(cfg.Alerts, alert.Options{Service: Name, Log: tel.Log, Metrics: tel.Metrics})
-	if err != nil {
-		return err
-	}
-	memory, err := p.Bucket(ctx, topology.State)
 	if err != nil {
 		return err
 	}
@@ -129,11 +126,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	tel.Health.Add("rules", rules.Check)
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
 	defer stage.close()
-	consume := pipeline.Consume{MaxInFlight: cfg.MaxInFlight, LeaseTTL: cfg.LeaseTTL, Tend: func(_ context.Context, partition int) (func(), error) {
-		remembered.Forget(partition, p.Partitions()) // another owner may have written since it was ours
-		return nil, nil
-	}}
-	if err := p.HandleEvents("decide", consume, stage.decide); err != nil { //nolint:contextcheck // each message brings its own context
+	if err := p.HandleEvents("decide", cfg.consume(p, remembered), stage.decide); err != nil { //nolint:contextcheck // each message brings its own context
 		return err
 	}
 
@@ -155,4 +148,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return p.Run(ctx)
 	})
 	return group.Wait()
+}
+
+// consume says how events are handed out.
+func (c Config) consume(p *pipeline.Pipeline, remembered *state.Store) pipeline.Consume {
+	return pipeline.Consume{MaxInFlight: c.MaxInFlight, LeaseTTL: c.LeaseTTL, Tend: func(_ context.Context, partition int) (func(), error) {
+		remembered.Forget(partition, p.Partitions()) // another owner may have written since it was ours
+		return nil, nil
+	}}
 }

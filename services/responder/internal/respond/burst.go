@@ -56,9 +56,7 @@ func (r *Responder) gather(ctx context.Context, t *Turn, m *memory) (last bool, 
 		return false, fmt.Errorf("look for what follows: %w", err)
 	}
 	own := slices.IndexFunc(heard, func(o dm.Event) bool { return o.ID == e.ID })
-	if open && own >= 0 && slices.ContainsFunc(heard[own+1:], func(o dm.Event) bool {
-		return o.ID != e.ID && o.FromCustomer() && arrival(&o).Sub(at) <= r.opts.BurstWindow
-	}) {
+	if open && own >= 0 && r.follows(e, heard[own+1:]) {
 		m.entry.Burst = start
 		return false, nil
 	}
@@ -67,6 +65,13 @@ func (r *Responder) gather(ctx context.Context, t *Turn, m *memory) (last bool, 
 		e.Text = together(heard[:own+1], start)
 	}
 	return true, nil
+}
+
+// follows says whether the customer wrote again before they were quiet.
+func (r *Responder) follows(e *dm.Event, next []dm.Event) bool {
+	return slices.ContainsFunc(next, func(o dm.Event) bool {
+		return o.ID != e.ID && o.FromCustomer() && arrival(&o).Sub(arrival(e)) <= r.opts.BurstWindow
+	})
 }
 
 // together joins the texts since a time.
