@@ -25,7 +25,7 @@ type archive interface {
 	Said(ctx context.Context, e *dm.Event, limit int) ([]engine.Said, error)
 }
 
-// bus is what is on its way to the archive.
+// onTheWay is what has not come to the archive yet.
 type onTheWay interface {
 	Heard(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Event, error)
 	Sent(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Delivery, error)
