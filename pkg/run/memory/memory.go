@@ -16,21 +16,27 @@ const (
 	// The limit is soft: close to it the collector works harder. Half of what the machine or container has leaves room for
 	// PostgreSQL and the kernel's cache of JetStream's files, which matters more for speed than a larger heap.
 	share, lowest, highest = 2, 192 << 20, 1 << 30
+	// plenty is what huge pages are worth it from: a process that does nothing takes some forty megabytes instead of twenty.
+	plenty = 2 << 30
 )
 
 // ballast makes the live heap larger than it is, so that twice of it leaves headroom. Nobody touches it: it takes addresses
 // and no memory.
 var ballast []byte //nolint:unused // it is held, and that is its use
 
-// Tune sets both, each only where the environment does not say otherwise.
+// Tune sets both, each only where the environment does not say otherwise, and asks for huge pages where there is plenty of memory.
 func Tune(environ []string) {
+	memory := available("/proc/meminfo", "/sys/fs/cgroup/memory.max")
+	if memory >= plenty && !has(environ, "GOMEMLIMIT") {
+		askForHugePages()
+	}
 	extra := int64(0)
 	if !has(environ, "GOGC") {
 		ballast = make([]byte, headroom)
 		extra = headroom // the limit counts it
 	}
 	if !has(environ, "GOMEMLIMIT") {
-		debug.SetMemoryLimit(limit(available("/proc/meminfo", "/sys/fs/cgroup/memory.max")) + extra)
+		debug.SetMemoryLimit(limit(memory) + extra)
 	}
 }
 
