@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -161,29 +162,36 @@ func entryOf(e jetstream.KeyValueEntry) Entry {
 	return Entry{Key: e.Key(), Value: e.Value(), Revision: e.Revision(), Created: e.Created(), Deleted: e.Operation() != jetstream.KeyValuePut}
 }
 
+const (
+	// writeTimeout bounds a write whose context has no bound.
+	writeTimeout = 30 * time.Second
+	// A bucket that nobody answers for may have its leader again a moment later.
+	leaderTries, leaderDelay = 3, 250 * time.Millisecond
+)
+
 // write is a compare-and-set as one asynchronous publish: the server stores it only when the key's last sequence is the
 // expected one.
 func (b *Bucket) write(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
-	m := &nats.Msg{Subject: b.prefix + key, Data: value}
-	opts := make([]jetstream.PublishOpt, 1, 2)
-	opts[0] = jetstream.WithExpectLastSequencePerSubject(revision)
+	m := &nats.Msg{Subject: b.prefix + key, Data: value, Header: nats.Header{
+		jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(revision, 10)},
+	}}
 	if ttl > 0 {
-		opts = append(opts, jetstream.WithMsgTTL(ttl))
+		m.Header[jetstream.MsgTTLHeader] = []string{ttl.String()}
 	}
-	future, err := b.conn.js.PublishMsgAsync(m, opts...)
-	if err != nil {
-		return 0, fmt.Errorf("write %s: %w: %w", key, ErrUnavailable, err)
-	}
-	select {
-	case ack := <-future.Ok():
-		return ack.Sequence, nil
-	case err := <-future.Err():
+	deadline := time.Now().Add(writeTimeout)
+	for try := 1; ; try++ {
+		seq, _, err := b.conn.tower.send(ctx, deadline, m)
 		var api *jetstream.APIError
-		if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		switch {
+		case err == nil:
+			return seq, nil
+		case errors.Is(err, jetstream.ErrNoStreamResponse) && try < leaderTries && wait(ctx, leaderDelay):
+		case errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
 			return 0, fmt.Errorf("write %s: %w", key, ErrWrongRevision)
+		case ctx.Err() != nil:
+			return 0, fmt.Errorf("write %s: %w: %w", key, ErrUnavailable, context.Cause(ctx))
+		default:
+			return 0, fmt.Errorf("write %s: %w", key, away(err))
 		}
-		return 0, fmt.Errorf("write %s: %w", key, away(err))
-	case <-ctx.Done():
-		return 0, fmt.Errorf("write %s: %w: %w", key, ErrUnavailable, context.Cause(ctx))
 	}
 }

@@ -29,8 +29,9 @@ type ConnConfig struct {
 
 // Conn is a connection to NATS. Publishers, subscribers and buckets share it; closing them does not close it.
 type Conn struct {
-	nc *nats.Conn
-	js jetstream.JetStream
+	nc    *nats.Conn
+	js    jetstream.JetStream
+	tower *tower
 
 	// reached is closed when the server was reached for the first time.
 	reached chan struct{}
@@ -44,13 +45,6 @@ type Conn struct {
 // errNotReached is what a connection says of itself until the server was reached for the first time.
 var errNotReached = errors.New("NATS: not reached yet; see NATS_URL")
 
-// pendingLimit bounds the publishes of all publishers on a connection that await their acknowledgements.
-const pendingLimit = 16384
-
-// forgetAfter is when the client gives up on an acknowledgement, so that a lost one does not hold memory for ever. Callers
-// give up earlier, by their own deadlines.
-const forgetAfter = 30 * time.Second
-
 // Connect connects and goes on reconnecting for ever: a process outlives its server's restarts. Unless it may be early it fails
 // when there is no server within 10 s, so that a wrong address is seen.
 func Connect(ctx context.Context, cfg ConnConfig) (*Conn, error) {
@@ -62,12 +56,14 @@ func Connect(ctx context.Context, cfg ConnConfig) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(pendingLimit), jetstream.WithPublishAsyncTimeout(forgetAfter), jetstream.WithDefaultTimeout(5*time.Second))
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(5*time.Second))
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("connect to JetStream: %w", err)
 	}
-	c.nc, c.js = nc, js
+	c.mu.Lock() // the connection may break already
+	c.nc, c.js, c.tower = nc, js, newTower(nc)
+	c.mu.Unlock()
 	if nc.IsConnected() {
 		c.connected()
 	}
@@ -131,6 +127,9 @@ func (c *Conn) disconnected() {
 	defer c.mu.Unlock()
 	if c.lostAt.IsZero() {
 		c.lostAt = time.Now()
+	}
+	if c.tower != nil {
+		c.tower.lost(nats.ErrDisconnected)
 	}
 }
 

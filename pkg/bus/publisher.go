@@ -146,39 +146,14 @@ func (p *Publisher) run(whole *lazyContext, msgs []*nats.Msg) error {
 		}
 	}
 	defer p.window.Release(n)
-	// Beside the whole call's context, not below it: one of them has a clock running, which costs.
-	ctx := &lazyContext{Context: whole.Context, deadline: time.Now().Add(p.cfg.TryTimeout)}
-	if whole.deadline.Before(ctx.deadline) {
-		ctx.deadline = whole.deadline
+	deadline := time.Now().Add(p.cfg.TryTimeout)
+	if whole.deadline.Before(deadline) {
+		deadline = whole.deadline
 	}
-	defer ctx.end(context.Canceled)
-	futures := make([]jetstream.PubAckFuture, 0, len(msgs))
-	var first error
-	for _, m := range msgs {
-		future, err := p.conn.js.PublishMsgAsync(m)
-		if err != nil {
-			first = publishError(m.Subject, err)
-			break
-		}
-		futures = append(futures, future)
+	if _, failed, err := p.conn.tower.send(whole.Context, deadline, msgs...); err != nil {
+		return publishError(msgs[failed].Subject, err)
 	}
-	for i, f := range futures {
-		if err := await(ctx, f, msgs[i].Subject); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
-func await(ctx context.Context, f jetstream.PubAckFuture, subject string) error {
-	select {
-	case <-f.Ok():
-		return nil
-	case err := <-f.Err():
-		return publishError(subject, err)
-	case <-ctx.Done():
-		return fmt.Errorf("publish to %s: %w", subject, context.Cause(ctx))
-	}
+	return nil
 }
 
 // publishError gives an error of one publish its sentinel, if it has one.
