@@ -7,6 +7,7 @@
 //     acknowledged by JetStream, so that publishing twice stores once and nothing is believed stored that is not.
 //   - Subscribing hands out messages by lanes: those with one key one after another, many keys at once, bounded in number
 //     and in bytes. A message that is held is kept alive with InProgress; a message that failed is tried again in its lane.
+//   - Where order does not matter, many messages can be handed out as one: see [Batch].
 //   - With an [Ownership], a topic's partitions are shared out among the members of a group; each has one owner at a time,
 //     and everything that an owner left unacknowledged comes to the next one first, in stream order.
 //   - A stop lets running handlers finish and flushes their acknowledgements.

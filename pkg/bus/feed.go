@@ -119,6 +119,10 @@ func (f *feed) receive(epoch int, msg *nats.Msg) {
 		return
 	}
 	f.sub.s.metrics.received.Inc()
+	if f.sub.batches != nil {
+		f.sub.batches.add(h)
+		return
+	}
 	f.sub.lanes.add(h)
 }
 
@@ -298,6 +302,9 @@ func (f *feed) drain(timeout time.Duration) {
 	f.beginDrain()
 	done := make(chan struct{})
 	go func() {
+		if f.sub.batches != nil {
+			f.sub.batches.waitRunning()
+		}
 		f.sub.lanes.waitFor(f)
 		f.tending.Wait()
 		close(done)

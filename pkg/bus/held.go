@@ -15,8 +15,9 @@ type held struct {
 	subject string
 	seq     uint64 // in the stream
 	size    int64
-	first   *message.Message // of the first attempt, made when its key was asked for
+	first   *message.Message // of the first attempt, if it was made to ask for its key
 	handler string           // of a message that came otherwise; see Beside
+	batch   []Received       // of several that are handed out as one; see Batch
 	slot    slot             // guarded by lanes.mu
 
 	// Guarded by feed.mu: a redelivery replaces msg, so that the acknowledgement goes to the consumer that lives.
@@ -26,8 +27,9 @@ type held struct {
 
 // newHeld reads a delivery. The key is asked for here, once.
 func newHeld(f *feed, msg *nats.Msg, seq uint64) *held {
-	h := &held{feed: f, subject: msg.Subject, seq: seq, size: int64(len(msg.Data)), first: decode(msg), msg: msg, heard: time.Now()}
+	h := &held{feed: f, subject: msg.Subject, seq: seq, size: int64(len(msg.Data)), msg: msg, heard: time.Now()}
 	if key := f.sub.s.cfg.Key; key != nil {
+		h.first = decode(msg)
 		h.key = key(h.subject, h.first)
 	}
 	return h

@@ -16,7 +16,7 @@ type handlerMetrics struct {
 func newHandlerMetrics(r prometheus.Registerer) *handlerMetrics {
 	return &handlerMetrics{
 		duration: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "handler_duration_seconds", Help: "How long handlers took for a message, attempts and waits included.",
+			Name: "handler_duration_seconds", Help: "How long handlers took for a message, or for a batch, attempts and waits included.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"handler", "outcome"})),
 		retries: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "handler_retries_total", Help: "Attempts that failed and were tried again, by class."}, []string{"handler", "class"})),

@@ -55,8 +55,8 @@ type retrier struct {
 func (r *retrier) middleware(h message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
 		produced, err := h(m)
-		if err == nil {
-			return produced, nil
+		if err == nil || Batch(m.Context()) != nil { // of a batch each message is tried again for itself
+			return produced, err
 		}
 		return r.again(h, m, err)
 	}

@@ -26,8 +26,13 @@ type SubscriberConfig struct {
 	Stream func(ctx context.Context, topic string) (string, error)
 	// Key is nil when order does not matter.
 	Key KeyFunc
-	// MaxInFlight bounds the handlers that run at once. Default 256.
+	// MaxInFlight bounds the messages that are being handled at once. Default 256.
 	MaxInFlight int
+	// Batch, above 1, hands out up to so many messages as one, for handlers that are faster so: as many as have come by BatchWait
+	// (default 5 ms) after the first, or after a handler is free; see the function of that name. One that comes alone is
+	// handed out as any other. Only where order does not matter.
+	Batch     int
+	BatchWait time.Duration
 	// MaxHeld bounds the messages that the server may have handed to one consumer without an acknowledgement: those
 	// running and those queued behind them. Default 4 × MaxInFlight.
 	MaxHeld int
@@ -55,6 +60,9 @@ func (c *SubscriberConfig) setDefaults() {
 	}
 	if c.MaxHeldBytes <= 0 {
 		c.MaxHeldBytes = 64 << 20
+	}
+	if c.BatchWait <= 0 {
+		c.BatchWait = 5 * time.Millisecond
 	}
 	if c.AckWait <= 0 {
 		c.AckWait = 10 * time.Second
@@ -84,6 +92,9 @@ func (c *SubscriberConfig) Validate() error {
 	}
 	if c.Ownership != nil {
 		errs = append(errs, c.Ownership.validate())
+	}
+	if c.Batch > 1 && (c.Key != nil || c.Ownership != nil) {
+		errs = append(errs, fmt.Errorf("batch: got %d with a key or an ownership, expected 1 where order matters", c.Batch))
 	}
 	return errors.Join(errs...)
 }

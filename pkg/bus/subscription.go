@@ -22,6 +22,7 @@ type subscription struct {
 	topic, stream string
 	out           chan *message.Message
 	lanes         *lanes
+	batches       *batches // nil when each is handed out alone
 	bytes         *byteBudget
 	base          context.Context // values of the Subscribe call, never cancelled by it
 	owner         *owner
@@ -38,6 +39,9 @@ func newSubscription(ctx context.Context, s *Subscriber, topic, stream string) *
 		base: context.WithoutCancel(ctx), stopped: make(chan struct{}),
 	}
 	sub.lanes = newLanes(s.cfg.MaxInFlight, sub.deliver)
+	if s.cfg.Batch > 1 {
+		sub.batches = newBatches(max(1, s.cfg.MaxInFlight/s.cfg.Batch), s.cfg.Batch, s.cfg.BatchWait, sub.deliverBatch)
+	}
 	return sub
 }
 
@@ -150,6 +154,9 @@ func (sub *subscription) stop() {
 		if sub.shared != nil {
 			sub.shared.drain(sub.s.cfg.CloseTimeout)
 			sub.shared.giveBack()
+		}
+		if sub.batches != nil {
+			sub.batches.drain()
 		}
 		sub.lanes.wait()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

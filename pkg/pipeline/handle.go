@@ -25,8 +25,11 @@ type Consume struct {
 	// Shared: the stage's replicas share one consumer and no order is kept. Otherwise each partition has one owner among
 	// them, and the messages of one conversation are handled one after another.
 	Shared bool
-	// MaxInFlight bounds the handlers that run at once; 256 if 0.
+	// MaxInFlight bounds the messages that are handled at once; 256 if 0.
 	MaxInFlight int
+	// Batch bounds how many a [BatchHandler] gets at once, and BatchWait how long the first waits for others.
+	Batch     int
+	BatchWait time.Duration
 	// LeaseTTL is what a killed owner's partitions wait; the bus's default if 0.
 	LeaseTTL time.Duration
 	// Tend is work beside the handlers of a partition that is ours; see bus.Ownership.
@@ -51,8 +54,33 @@ func (p *Pipeline) HandleDeliveries(name string, c Consume, h Handler[dm.Deliver
 	return handle(p, name, topology.Deliveries, c, h)
 }
 
+// BatchHandler handles several envelopes, or one, and publishes nothing. Its error is about all of them: each then comes
+// again, alone. It is safe to run twice.
+type BatchHandler[T envelope.Data] func(ctx context.Context, all []envelope.Envelope[T]) error
+
+// HandleEventBatches subscribes to all events, several at a time; Consume must say Shared.
+func (p *Pipeline) HandleEventBatches(name string, c Consume, h BatchHandler[dm.Event]) error {
+	return subscribe(p, name, topology.Events, c, adaptBatch(p, name, h))
+}
+
+// HandleIntentBatches subscribes to all reply intents, several at a time; Consume must say Shared.
+func (p *Pipeline) HandleIntentBatches(name string, c Consume, h BatchHandler[dm.ReplyIntent]) error {
+	return subscribe(p, name, topology.Intents, c, adaptBatch(p, name, h))
+}
+
+// HandleDeliveryBatches subscribes to all deliveries, several at a time; Consume must say Shared.
+func (p *Pipeline) HandleDeliveryBatches(name string, c Consume, h BatchHandler[dm.Delivery]) error {
+	return subscribe(p, name, topology.Deliveries, c, adaptBatch(p, name, h))
+}
+
 func handle[T envelope.Data](p *Pipeline, name string, stream topology.Stream, c Consume, h Handler[T]) error {
+	c.Batch = 1
+	return subscribe(p, name, stream, c, adapt(p, name, h))
+}
+
+func subscribe(p *Pipeline, name string, stream topology.Stream, c Consume, h message.NoPublishHandlerFunc) error {
 	cfg := bus.SubscriberConfig{
+		Batch: c.Batch, BatchWait: c.BatchWait,
 		Group: p.o.Service + "-" + name, MaxInFlight: c.MaxInFlight, CloseTimeout: p.drainTimeout(), Logger: p.tel.Log, Metrics: p.tel.Metrics,
 		Stream: func(context.Context, string) (string, error) { return stream.Name, nil },
 	}
@@ -74,7 +102,7 @@ func handle[T envelope.Data](p *Pipeline, name string, stream topology.Stream, c
 		return fmt.Errorf("handle %s: %w", name, err)
 	}
 	p.handlers++
-	p.router.AddConsumerHandler(name, stream.Subjects, patient{subscriber, p, name}, adapt(p, name, h))
+	p.router.AddConsumerHandler(name, stream.Subjects, patient{subscriber, p, name}, h)
 	return nil
 }
 
@@ -82,22 +110,17 @@ func handle[T envelope.Data](p *Pipeline, name string, stream topology.Stream, c
 func adapt[T envelope.Data](p *Pipeline, name string, h Handler[T]) message.NoPublishHandlerFunc {
 	return func(m *message.Message) error {
 		ctx := m.Context()
-		if !replay.For(m.Metadata, p.o.Service) {
+		if !replay.For(m.Metadata[replay.HeaderTo], p.o.Service) {
 			return nil // published again for another stage
 		}
 		if m.Metadata["traceparent"] != "" {
 			var span trace.Span
-			ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(m.Metadata))
-			ctx, span = p.tel.Tracer.Start(ctx, p.o.Service+" "+name, trace.WithSpanKind(trace.SpanKindConsumer))
+			ctx, span = p.span(ctx, name, propagation.MapCarrier(m.Metadata))
 			defer span.End()
 		}
-		e, err := envelope.Decode[T](m.Payload)
-		var newer *envelope.UnsupportedError
-		switch {
-		case errors.As(err, &newer):
-			return bus.WhileAway(err) // until this service is updated: nothing is wrong with the message
-		case err != nil:
-			return bus.Permanent(err)
+		e, err := decode[T](m.Payload)
+		if err != nil {
+			return err
 		}
 		out, err := h(ctx, e)
 		if err != nil {
@@ -105,6 +128,55 @@ func adapt[T envelope.Data](p *Pipeline, name string, h Handler[T]) message.NoPu
 		}
 		return p.Publish(ctx, out...)
 	}
+}
+
+// adaptBatch is adapt for a handler that takes several.
+func adaptBatch[T envelope.Data](p *Pipeline, name string, h BatchHandler[T]) message.NoPublishHandlerFunc {
+	alone := adapt(p, name, func(ctx context.Context, e envelope.Envelope[T]) ([]Outgoing, error) {
+		return nil, h(ctx, []envelope.Envelope[T]{e})
+	})
+	return func(m *message.Message) error {
+		ctx := m.Context()
+		batch := bus.Batch(ctx)
+		if batch == nil {
+			return alone(m)
+		}
+		all := make([]envelope.Envelope[T], 0, len(batch))
+		for i := range batch {
+			r := &batch[i]
+			if !replay.For(r.Header(replay.HeaderTo), p.o.Service) {
+				continue
+			}
+			if parent := r.Header("traceparent"); parent != "" {
+				_, span := p.span(ctx, name, propagation.MapCarrier{"traceparent": parent, "tracestate": r.Header("tracestate")})
+				defer span.End()
+			}
+			e, err := decode[T](r.Payload)
+			if err != nil {
+				return err
+			}
+			all = append(all, e)
+		}
+		return h(ctx, all)
+	}
+}
+
+// span begins a span below the one that published a message.
+func (p *Pipeline) span(ctx context.Context, name string, parent propagation.MapCarrier) (context.Context, trace.Span) {
+	ctx = propagation.TraceContext{}.Extract(ctx, parent)
+	return p.tel.Tracer.Start(ctx, p.o.Service+" "+name, trace.WithSpanKind(trace.SpanKindConsumer))
+}
+
+func decode[T envelope.Data](payload []byte) (envelope.Envelope[T], error) {
+	e, err := envelope.Decode[T](payload)
+	var newer *envelope.UnsupportedError
+	switch {
+	case errors.As(err, &newer):
+		return e, bus.WhileAway(err) // until this service is updated: nothing is wrong with the message
+	case err != nil:
+		return e, bus.Permanent(err)
+	}
+	return e, nil
 }
 
 func (p *Pipeline) deadSubject(m *message.Message) string {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/bus"
-	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/telemetry"
@@ -21,38 +20,48 @@ const schemaPoll = time.Second
 
 // archive stores facts and returns when they are committed.
 type archive interface {
-	Add(facts record.Facts) error
+	Add(facts ...record.Facts) error
 }
 
-// subscribe registers the three handlers.
+// batchesPerTransaction is how many batches of the bus make one transaction, at least: those of the three kinds that are
+// about the same messages should meet in one.
+const batchesPerTransaction = 4
+
+// subscribe registers the three handlers. They wait as long as a transaction does for more rows, and before it does: a message
+// that comes alone costs the bus many times as much.
 func subscribe(p *pipeline.Pipeline, cfg Config, a archive) error {
-	consume := pipeline.Consume{Shared: true, MaxInFlight: cfg.MaxInFlight}
+	consume := pipeline.Consume{
+		Shared: true, MaxInFlight: cfg.MaxInFlight, Batch: max(min(cfg.Batch/batchesPerTransaction, cfg.MaxInFlight/batchesPerTransaction), 1), BatchWait: cfg.Flush,
+	}
 	return errors.Join(
-		p.HandleEvents("events", consume, func(_ context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
-			return nil, keep(a, e.ID, record.FromEvent(&e.Data))
-		}),
-		p.HandleIntents("intents", consume, func(_ context.Context, e envelope.Envelope[dm.ReplyIntent]) ([]pipeline.Outgoing, error) {
-			return nil, keep(a, e.ID, record.FromIntent(&e.Data))
-		}),
-		p.HandleDeliveries("deliveries", consume, func(_ context.Context, e envelope.Envelope[dm.Delivery]) ([]pipeline.Outgoing, error) {
-			return nil, keep(a, e.ID, record.FromDelivery(&e.Data))
-		}),
+		p.HandleEventBatches("events", consume, keeper(a, record.FromEvent)),
+		p.HandleIntentBatches("intents", consume, keeper(a, record.FromIntent)),
+		p.HandleDeliveryBatches("deliveries", consume, keeper(a, record.FromDelivery)),
 	)
 }
 
-// keep stores facts and classifies what went wrong: only a message that PostgreSQL refuses for itself is given up. All
+// keeper stores the facts of envelopes and classifies what went wrong: only a message that PostgreSQL refuses for itself is given up. All
 // else is the database's state: the archive waits it out, and ends the wait when a stop begins. The handler keeps its slot
 // meanwhile, and is not bound by the time of one attempt: what cannot be written is not to be fetched in numbers.
-func keep(a archive, id string, facts record.Facts) error {
-	err := a.Add(facts)
-	var poison *store.PoisonError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &poison):
-		return bus.Permanent(fmt.Errorf("archive %s: %w", id, err))
-	default:
-		return bus.WhileAway(fmt.Errorf("archive %s: %w", id, err))
+func keeper[T envelope.Data](a archive, factsOf func(*T) record.Facts) pipeline.BatchHandler[T] {
+	return func(_ context.Context, all []envelope.Envelope[T]) error {
+		if len(all) == 0 {
+			return nil
+		}
+		facts := make([]record.Facts, len(all))
+		for i := range all {
+			facts[i] = factsOf(&all[i].Data)
+		}
+		err := a.Add(facts...)
+		var poison *store.PoisonError
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &poison):
+			return bus.Permanent(fmt.Errorf("archive %s: %w", all[0].ID, err))
+		default:
+			return bus.WhileAway(fmt.Errorf("archive %s: %w", all[0].ID, err))
+		}
 	}
 }
 

@@ -32,11 +32,8 @@ const (
 	HeaderAt = "Parley-Replay-At"
 )
 
-// For says whether a message with these headers is for a stage: it is, unless it was published again for another one.
-func For(metadata message.Metadata, stage string) bool {
-	to := metadata[HeaderTo]
-	return to == "" || to == stage
-}
+// For says whether a message with this [HeaderTo] is for a stage: it is, unless it was published again for another one.
+func For(to, stage string) bool { return to == "" || to == stage }
 
 // The stages that a replay can be for, with the streams that they read.
 var stages = map[string][]topology.Stream{

@@ -59,7 +59,7 @@ type Batcher struct {
 	// busy counts the writers that write, done hears that one has finished.
 	busy atomic.Int64
 	done chan struct{}
-	// gathering counts the handlers whose facts wait for a commit.
+	// gathering counts the facts that wait for a commit.
 	gathering atomic.Int64
 	leaving   context.Context
 	leave     context.CancelFunc
@@ -69,7 +69,8 @@ type Batcher struct {
 }
 
 type request struct {
-	facts record.Facts
+	facts []record.Facts
+	rows  int
 	done  chan error
 }
 
@@ -83,10 +84,14 @@ func NewBatcher(store writer, o Options, observer Observer) *Batcher {
 	return b
 }
 
-// Add stores facts and returns when they are committed, however long the database is away. A [PoisonError] is about these
-// facts alone. After Leave it returns an error if the database is away: the facts may be stored all the same.
-func (b *Batcher) Add(facts record.Facts) error {
+// Add stores facts and returns when all of them are committed, however long the database is away. A [PoisonError] is about
+// some of these facts, and none is stored. After Leave it returns an error if the database is away: the facts may be stored
+// all the same.
+func (b *Batcher) Add(facts ...record.Facts) error {
 	r := &request{facts: facts, done: make(chan error, 1)}
+	for i := range facts {
+		r.rows += facts[i].Size()
+	}
 	select {
 	case b.queue <- r:
 	default:
@@ -96,12 +101,13 @@ func (b *Batcher) Add(facts record.Facts) error {
 			return ErrClosed
 		}
 	}
-	b.gathering.Add(1)
-	defer b.gathering.Add(-1)
+	n := int64(len(facts))
+	b.gathering.Add(n)
+	defer b.gathering.Add(-n)
 	return <-r.done
 }
 
-// Gathering is how many handlers wait for their commit.
+// Gathering is how many facts wait for their commit.
 func (b *Batcher) Gathering() int { return int(b.gathering.Load()) }
 
 // Leave says that a stop has begun: what can be written is, but nobody waits any more for a database that is away.
@@ -143,13 +149,13 @@ func (b *Batcher) next(timer *time.Timer) []*request {
 	case <-b.closed:
 		return nil
 	}
-	batch, rows := []*request{first}, first.facts.Size()
+	batch, rows := []*request{first}, first.rows
 	timer.Reset(b.o.Wait)
 	due := false
 	for rows < b.o.Rows {
 		select {
 		case r := <-b.queue:
-			batch, rows = append(batch, r), rows+r.facts.Size()
+			batch, rows = append(batch, r), rows+r.rows
 		case <-timer.C:
 			if due || b.busy.Load() == 0 {
 				return batch
@@ -188,10 +194,10 @@ func (b *Batcher) commit(batch []*request) {
 // write writes a batch again and again while the database is away. It belongs to no handler's context: the others' facts
 // are in it too.
 func (b *Batcher) write(batch []*request) error {
-	facts := make([]record.Facts, len(batch))
+	facts := make([]record.Facts, 0, len(batch))
 	rows := 0
-	for i, r := range batch {
-		facts[i], rows = r.facts, rows+r.facts.Size()
+	for _, r := range batch {
+		facts, rows = append(facts, r.facts...), rows+r.rows
 	}
 	delays := backoff.NewExponentialBackOff()
 	delays.InitialInterval, delays.MaxInterval = minAway, maxAway
