@@ -9,10 +9,11 @@ import (
 )
 
 const (
-	// headroom is what a small heap may grow by between two collections. Collecting at twice a live heap of ten megabytes, as Go
-	// does by default, takes a fifth of the throughput; a multiple of it large enough for that heap is far too large for
-	// the hundred megabytes and more of JetStream's buffers, which cost the collector nothing, in parley under load.
-	headroom = 32 << 20
+	// Headroom is what a small heap may grow by between two collections: a part of the memory, within bounds. Collecting at
+	// twice a live heap of ten megabytes, as Go does by default, takes a fifth of the throughput, and with the least headroom
+	// a tenth; a multiple of it large enough for that heap is far too large for the hundred megabytes and more of JetStream's
+	// buffers, which cost the collector nothing, in parley under load.
+	headroomShare, leastHeadroom, mostHeadroom = 32, 32 << 20, 96 << 20
 	// The limit is soft: close to it the collector works harder. Half of what the machine or container has leaves room for
 	// PostgreSQL and the kernel's cache of JetStream's files, which matters more for speed than a larger heap.
 	share, lowest, highest = 2, 192 << 20, 1 << 30
@@ -32,12 +33,16 @@ func Tune(environ []string) {
 	}
 	extra := int64(0)
 	if !has(environ, "GOGC") {
-		ballast = make([]byte, headroom)
-		extra = headroom // the limit counts it
+		ballast = make([]byte, headroom(memory))
+		extra = int64(len(ballast)) // the limit counts it
 	}
 	if !has(environ, "GOMEMLIMIT") {
 		debug.SetMemoryLimit(limit(memory) + extra)
 	}
+}
+
+func headroom(available int64) int64 {
+	return min(max(available/headroomShare, leastHeadroom), mostHeadroom)
 }
 
 func limit(available int64) int64 {

@@ -16,6 +16,14 @@ func TestLimit(t *testing.T) {
 	require.EqualValues(t, highest, limit(64<<30))
 }
 
+func TestHeadroom(t *testing.T) {
+	t.Parallel()
+	require.EqualValues(t, leastHeadroom, headroom(0), "unknown")
+	require.EqualValues(t, leastHeadroom, headroom(512<<20))
+	require.EqualValues(t, 64<<20, headroom(2<<30))
+	require.EqualValues(t, mostHeadroom, headroom(64<<30))
+}
+
 func TestAvailableIsTheLesserBound(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
