@@ -25,8 +25,8 @@ type Config struct {
 	config.Common
 	config.NATS
 	config.Database
-	Batch       int           `env:"ARCHIVE_BATCH" envDefault:"500" help:"rows after which a transaction waits for no more"`
-	Flush       time.Duration `env:"ARCHIVE_FLUSH" envDefault:"10ms" help:"how long a transaction waits for more rows"`
+	Batch       int           `env:"ARCHIVE_BATCH" envDefault:"1000" help:"rows after which a transaction waits for no more"`
+	Flush       time.Duration `env:"ARCHIVE_FLUSH" envDefault:"25ms" help:"how long a transaction waits for more rows; a message waits as long once before, on the bus"`
 	Writers     int           `env:"ARCHIVE_WRITERS" envDefault:"2" help:"transactions that are written at once"`
 	MaxInFlight int           `env:"ARCHIVE_MAX_IN_FLIGHT" envDefault:"2000" help:"messages of each kind that wait for their commit at once; bounds memory while PostgreSQL is away"`
 

@@ -35,7 +35,7 @@ func TestHelpListsEverySetting(t *testing.T) {
 	require.Equal(t, 0, code)
 	for _, variable := range []string{
 		"DATABASE_URL +\\(required\\)", "FACEBOOK_APP_SECRET +\\(required\\)", "PORT +8000", "DATA_DIR +./data", "NATS_URL +-", "NATS_SYNC_INTERVAL +1s",
-		"FALLBACK_RESPONSE +Thank you", "SEND_RATE_PER_ACCOUNT +100", "ARCHIVE_BATCH +500",
+		"FALLBACK_RESPONSE +Thank you", "SEND_RATE_PER_ACCOUNT +100", "ARCHIVE_BATCH +1000",
 	} {
 		require.Regexp(t, `(?m)^  `+variable, out)
 	}
