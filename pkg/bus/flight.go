@@ -63,7 +63,7 @@ func (t *tower) send(ctx context.Context, deadline time.Time, msgs ...*nats.Msg)
 	f := &flight{ctx: ctx, deadline: deadline, done: make(chan struct{}), left: len(msgs)}
 	t.register(f)
 	for i, m := range msgs {
-		m.Reply = t.subject(f.first + uint64(i)) //nolint:gosec // an index
+		m.Reply = t.subject(f.first + uint64(i))
 		if err := t.nc.PublishMsg(m); err != nil {
 			t.unsent(f, i, err)
 			break

@@ -142,6 +142,12 @@ func adaptBatch[T envelope.Data](p *Pipeline, name string, h BatchHandler[T]) me
 			return alone(m)
 		}
 		all := make([]envelope.Envelope[T], 0, len(batch))
+		var spans []trace.Span
+		defer func() {
+			for _, span := range spans {
+				span.End()
+			}
+		}()
 		for i := range batch {
 			r := &batch[i]
 			if !replay.For(r.Header(replay.HeaderTo), p.o.Service) {
@@ -149,7 +155,7 @@ func adaptBatch[T envelope.Data](p *Pipeline, name string, h BatchHandler[T]) me
 			}
 			if parent := r.Header("traceparent"); parent != "" {
 				_, span := p.span(ctx, name, propagation.MapCarrier{"traceparent": parent, "tracestate": r.Header("tracestate")})
-				defer span.End()
+				spans = append(spans, span)
 			}
 			e, err := decode[T](r.Payload)
 			if err != nil {

@@ -23,7 +23,7 @@ const (
 
 // ballast makes the live heap larger than it is, so that twice of it leaves headroom. Nobody touches it: it takes addresses
 // and no memory.
-var ballast []byte //nolint:unused // it is held, and that is its use
+var ballast []byte
 
 // Tune sets both, each only where the environment does not say otherwise, and asks for huge pages where there is plenty of memory.
 func Tune(environ []string) {
