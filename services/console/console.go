@@ -19,6 +19,7 @@ import (
 	"github.com/parley-dm/parley/pkg/postgres"
 	"github.com/parley-dm/parley/pkg/run"
 	"github.com/parley-dm/parley/services/console/internal/live"
+	"github.com/parley-dm/parley/services/console/internal/rollup"
 	"github.com/parley-dm/parley/services/console/internal/store"
 )
 
@@ -56,7 +57,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if provider != nil {
 		defer provider.Close()
 	}
-	handler, err := newHandler(cfg, parts{tel: tel, store: store.New(pool, time.Now), hub: hub, oidc: provider})
+	kept := store.New(pool, time.Now)
+	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, oidc: provider})
 	if err != nil {
 		return err
 	}
@@ -73,6 +75,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	group.Go("pages", func(ctx context.Context) error {
 		return serve(ctx, listener, handler, hub, tel.Log, max(cfg.ShutdownTimeout-closeMargin, time.Second))
 	})
+	group.Go("analytics", rollup.New(kept, tel.Log, time.Now).Run)
 	group.Go("live", func(ctx context.Context) error {
 		if err := p.Join(ctx); err != nil {
 			return err

@@ -23,6 +23,7 @@ type section struct {
 func (p *Pages) sections() []section {
 	return []section{
 		p.homeSection(),
+		p.analyticsSection(),
 		p.peopleSection(),
 		p.sessionSection(),
 	}

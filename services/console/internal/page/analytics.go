@@ -1,0 +1,187 @@
+package page
+
+import (
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/parley-dm/parley/services/console/internal/cluster"
+	"github.com/parley-dm/parley/services/console/internal/store"
+	"github.com/parley-dm/parley/services/console/internal/web"
+)
+
+// The bounds of the page's lists, and of how many unanswered messages are put together.
+const (
+	topNames     = 10
+	topClusters  = 12
+	maxUnmatched = 2000
+)
+
+// statsRanges are the ranges that can be looked at, in days.
+var statsRanges = []int{1, 7, 30, 90, 365}
+
+// statsQuery is what the address asks for.
+type statsQuery struct {
+	store.StatsFilter
+	Days int
+}
+
+// Query is the address's part behind the question mark.
+func (q statsQuery) Query() string {
+	return url.Values{"account": {q.Account}, "days": {strconv.Itoa(q.Days)}}.Encode()
+}
+
+// Hourly says whether figures are shown by the hour; otherwise by the day.
+func (q statsQuery) Hourly() bool { return q.Days <= 2 }
+
+func (p *Pages) statsQuery(r *http.Request) statsQuery {
+	q := statsQuery{Days: 7}
+	if days, err := strconv.Atoi(r.URL.Query().Get("days")); err == nil && slices.Contains(statsRanges, days) {
+		q.Days = days
+	}
+	q.Scope, q.Account = web.ScopeOf(r), r.URL.Query().Get("account")
+	q.To = p.Now().UTC().Truncate(time.Hour).Add(time.Hour)
+	q.From = q.To.Add(-time.Duration(q.Days) * 24 * time.Hour)
+	if !q.Hourly() { // whole days
+		q.From = q.To.Add(-time.Hour).Truncate(24*time.Hour).AddDate(0, 0, 1-q.Days)
+	}
+	return q
+}
+
+// analyticsData is what the page shows.
+type analyticsData struct {
+	Query    statsQuery
+	Ranges   []int
+	Accounts []string
+	Total    store.Stats
+	P50, P95 time.Duration
+	HandOffs int64
+	Rows     []store.Stats // by hour or day, the newest first
+	// Busy is how many customers' messages there were by day of the week and hour, and how strongly each is marked, 0 to 5.
+	Busy      [7]busyDay
+	Rules     []store.Named
+	Languages []store.Named
+	Unmatched []cluster.Cluster
+}
+
+// BotPercent is the share of what was sent that the bot sent.
+func (d analyticsData) BotPercent() int { return int(math.Round(100 * d.Total.ByBot())) }
+
+// Half and Most are how long half, and 95 of a hundred, replies took at most.
+func (d analyticsData) Half() string { return shortly(d.P50) }
+
+// Most is the other one.
+func (d analyticsData) Most() string { return shortly(d.P95) }
+
+// hourMark is an hour of the day above the table of busy hours; not each has room to be shown.
+type hourMark struct {
+	Hour  int
+	Shown bool
+}
+
+// HourMarks are all of them.
+func (analyticsData) HourMarks() (marks [24]hourMark) {
+	for n := range marks {
+		marks[n] = hourMark{Hour: n, Shown: n%6 == 0}
+	}
+	return marks
+}
+
+// shortly writes a time span with as much as a person wants to know of it.
+func shortly(d time.Duration) string {
+	switch {
+	case d == 0:
+		return "–"
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	default:
+		return d.Round(time.Minute).String()
+	}
+}
+
+type busyDay struct {
+	Name  string
+	Hours [24]busyHour
+}
+
+type busyHour struct {
+	Count int64
+	Level int
+}
+
+// analytics shows how much was said, how quickly, by whom, and what nobody had an answer to.
+func (p *Pages) analytics(w http.ResponseWriter, r *http.Request) error {
+	q := p.statsQuery(r)
+	d := analyticsData{Query: q, Ranges: statsRanges}
+	hours, err := p.Store.Hours(r.Context(), q.StatsFilter)
+	if err != nil {
+		return err
+	}
+	for _, h := range hours {
+		d.Total.Add(h)
+	}
+	d.P50, d.P95 = d.Total.Delays.Quantile(.5), d.Total.Delays.Quantile(.95)
+	d.Rows, d.Busy = steps(q, hours), busy(hours)
+	slices.Reverse(d.Rows)
+	if d.Accounts, err = p.Store.StatsAccounts(r.Context(), q.Scope); err != nil {
+		return err
+	}
+	if d.HandOffs, err = p.Store.HandOffs(r.Context(), q.StatsFilter); err != nil {
+		return err
+	}
+	if d.Rules, err = p.Store.TopNamed(r.Context(), q.StatsFilter, store.NamedRules, topNames); err != nil {
+		return err
+	}
+	if d.Languages, err = p.Store.TopNamed(r.Context(), q.StatsFilter, store.NamedLanguages, topNames); err != nil {
+		return err
+	}
+	unmatched, err := p.Store.Unmatched(r.Context(), q.StatsFilter, maxUnmatched)
+	if err != nil {
+		return err
+	}
+	d.Unmatched = cluster.Of(unmatched, topClusters)
+	return p.show(w, r, "analytics/analytics", "Analytics", d)
+}
+
+// steps puts hours together as the range shows them, with those in which nothing was said, oldest first.
+func steps(q statsQuery, hours []store.Stats) []store.Stats {
+	step := 24 * time.Hour
+	if q.Hourly() {
+		step = time.Hour
+	}
+	var out []store.Stats
+	for at := q.From; at.Before(q.To); at = at.Add(step) {
+		s := store.Stats{At: at}
+		for len(hours) > 0 && hours[0].At.Before(at.Add(step)) {
+			s.Add(hours[0])
+			hours = hours[1:]
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// busy counts customers' messages by the day of the week, Monday first, and the hour (UTC).
+func busy(hours []store.Stats) (days [7]busyDay) {
+	most := int64(1)
+	for i := range days {
+		days[i].Name = time.Weekday((i + 1) % 7).String()[:3]
+	}
+	for _, h := range hours {
+		cell := &days[(int(h.At.Weekday())+6)%7].Hours[h.At.Hour()]
+		cell.Count += h.Inbound
+		most = max(most, cell.Count)
+	}
+	for i := range days {
+		for n := range days[i].Hours {
+			cell := &days[i].Hours[n]
+			cell.Level = int((cell.Count*5 + most - 1) / most)
+		}
+	}
+	return days
+}
