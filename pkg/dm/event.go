@@ -27,6 +27,7 @@ const (
 	KindComment       EventKind = "comment"        // a comment on a post
 	KindLiveComment   EventKind = "live_comment"   // a comment on a live video
 	KindMention       EventKind = "mention"        // the account was mentioned
+	KindProfile       EventKind = "profile"        // what Meta tells of a customer was looked up; made by Parley
 	KindHold          EventKind = "hold"           // who has the conversation changed; made by Parley, never by Meta
 	KindDecision      EventKind = "decision"       // a customer's message got no answer, and why; made by Parley
 	KindLabel         EventKind = "label"          // labels were put on a conversation or taken off; made by Parley
@@ -91,6 +92,8 @@ type Event struct {
 	Labels *Labels `json:"labels,omitempty"`
 	// Standby: another app owns the thread and we were only told.
 	Standby bool `json:"standby,omitempty"`
+	// Profile is what was found, for KindProfile.
+	Profile *Profile `json:"profile,omitempty"`
 	// KnownAccount: the account is one that this installation answers for. Others are kept and never answered.
 	KnownAccount bool `json:"known_account"`
 	// Time is Meta's own time of the event; the time of receipt where Meta gives none.

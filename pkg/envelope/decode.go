@@ -77,6 +77,8 @@ func (s *scanner) event(e *dm.Event) {
 			e.Own = s.flag()
 		case "standby":
 			e.Standby = s.flag()
+		case "profile":
+			s.profile(&e.Profile)
 		case "known_account":
 			e.KnownAccount = s.flag()
 		case "time":
@@ -175,6 +177,30 @@ func (s *scanner) hold(to **dm.Hold) {
 			h.MID = s.text()
 		case "cause":
 			h.Cause = s.text()
+		default:
+			s.fail()
+		}
+	}
+}
+
+func (s *scanner) profile(to **dm.Profile) {
+	if *to != nil {
+		s.fail() // a second time
+	}
+	p := &dm.Profile{}
+	*to = p
+	for more := s.first('{', '}'); more; more = s.more('}') {
+		switch string(s.name()) {
+		case "name":
+			p.Name = s.text()
+		case "username":
+			p.Username = s.text()
+		case "picture_url":
+			p.PictureURL = s.text()
+		case "no_consent":
+			p.NoConsent = s.flag()
+		case "fetched_at":
+			p.FetchedAt = s.time()
 		default:
 			s.fail()
 		}

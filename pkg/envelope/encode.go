@@ -91,6 +91,7 @@ func (w *writer) event(e *dm.Event) {
 	if e.Standby {
 		w.flag("standby", true)
 	}
+	w.profile(e.Profile)
 	w.flag("known_account", e.KnownAccount)
 	w.time("time", e.Time)
 	w.time("received_at", e.ReceivedAt)
@@ -115,6 +116,22 @@ func (w *writer) hold(h *dm.Hold) {
 	}
 	w.optional("mid", h.MID)
 	w.optional("cause", h.Cause)
+	w.out = append(w.out, '}')
+}
+
+func (w *writer) profile(p *dm.Profile) {
+	if p == nil {
+		return
+	}
+	w.key("profile")
+	w.out = append(w.out, '{')
+	w.optional("name", p.Name)
+	w.optional("username", p.Username)
+	w.optional("picture_url", p.PictureURL)
+	if p.NoConsent {
+		w.flag("no_consent", true)
+	}
+	w.time("fetched_at", p.FetchedAt)
 	w.out = append(w.out, '}')
 }
 

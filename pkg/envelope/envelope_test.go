@@ -38,6 +38,13 @@ func hold() dm.Event {
 	}
 }
 
+func profile() dm.Event {
+	return dm.Event{
+		ID: "ev_3", Conversation: conversation, Kind: dm.KindProfile, KnownAccount: true, Time: at, ReceivedAt: at, Source: dm.SourceParley,
+		Profile: &dm.Profile{Name: "Ada & Søn", Username: "ada", PictureURL: "https://example.com/p.jpg?a=1&b=2", FetchedAt: at},
+	}
+}
+
 func intent() dm.ReplyIntent {
 	return dm.ReplyIntent{
 		ID: "in_1", EventID: "ev_1", Conversation: conversation, Origin: dm.OriginRule, RuleID: "r", RuleName: "price", MatchedOn: "cost",
@@ -121,6 +128,7 @@ func TestGolden(t *testing.T) {
 		"traced":   envelope.Intent(traced(), "ev_1", "ev_1").Encode,
 		"decision": envelope.Event(decision(), "ev_1").Encode,
 		"label":    envelope.Event(labels(), "ev_1").Encode,
+		"profile":  envelope.Event(profile(), "ev_1").Encode,
 	} {
 		got, err := encode()
 		require.NoError(t, err)
@@ -142,6 +150,9 @@ func TestGolden(t *testing.T) {
 	why, err := envelope.Decode[dm.ReplyIntent](mustRead(t, "traced.json"))
 	require.NoError(t, err)
 	require.Equal(t, envelope.Intent(traced(), "ev_1", "ev_1"), why)
+	known, err := envelope.Decode[dm.Event](mustRead(t, "profile.json"))
+	require.NoError(t, err)
+	require.Equal(t, envelope.Event(profile(), "ev_1"), known)
 	reply, err := envelope.Decode[dm.ReplyIntent](mustRead(t, "intent.json"))
 	require.NoError(t, err)
 	require.Equal(t, envelope.Intent(intent(), "ev_1", "ev_1"), reply)

@@ -97,6 +97,10 @@ var (
 		Name: "parley_tokens", Keys: "<channel>.<account>",
 		Description: "access tokens that were refreshed, encrypted with TOKEN_KEY",
 	}
+	Profiles = Bucket{
+		Name: "parley_profiles", Keys: "<channel>.<account>.<customer>", Each: true,
+		Description: "what Meta tells of customers, as JSON: name, username, picture, when it was looked up; forgotten when it is time to look again",
+	}
 	Conversations = Bucket{
 		Name: "parley_conversations", Keys: "<channel>.<account>.<customer>", Each: true,
 		Description: "who has a conversation where that is not the bot, or was not until lately: a person or another app, until when and why",
@@ -113,7 +117,7 @@ var (
 
 // Buckets lists all buckets.
 func Buckets() []Bucket {
-	return []Bucket{Leases, Ledger, Accounts, Tokens, Conversations, State, Roster}
+	return []Bucket{Leases, Ledger, Accounts, Tokens, Profiles, Conversations, State, Roster}
 }
 
 // EventSubject is where an event goes.
@@ -146,7 +150,7 @@ func (s Stream) PartitionFilter(partition int) string {
 	return fmt.Sprintf("%s.%d.>", strings.TrimSuffix(s.Subjects, ".>"), partition)
 }
 
-// ConversationKey is a conversation's key in [Conversations] and [State].
+// ConversationKey is a conversation's key in [Conversations], [State] and [Profiles].
 func ConversationKey(c dm.Conversation) string {
 	return Token(string(c.Channel)) + "." + Token(c.Account) + "." + Token(c.Customer)
 }

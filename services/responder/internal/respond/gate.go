@@ -139,7 +139,7 @@ func kindReason(k dm.EventKind) Reason {
 	switch k {
 	case dm.KindEcho, dm.KindSelf, dm.KindDelete, dm.KindEdit, dm.KindEditNoop, dm.KindReaction, dm.KindUnreaction, dm.KindSeen,
 		dm.KindReferral, dm.KindOptin, dm.KindThreadControl, dm.KindStandby, dm.KindComment, dm.KindLiveComment, dm.KindMention,
-		dm.KindHold, dm.KindDecision, dm.KindLabel:
+		dm.KindHold, dm.KindDecision, dm.KindLabel, dm.KindProfile:
 		return Reason(k)
 	default:
 		return Reason(dm.KindUnknown)
