@@ -8,6 +8,7 @@ import (
 	"github.com/parley-dm/parley/pkg/accounts"
 	"github.com/parley-dm/parley/pkg/alert"
 	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/meta/graph"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
@@ -16,6 +17,7 @@ import (
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
 	"github.com/parley-dm/parley/services/sender/internal/limit"
 	"github.com/parley-dm/parley/services/sender/internal/park"
+	"github.com/parley-dm/parley/services/sender/internal/profiles"
 	"github.com/parley-dm/parley/services/sender/internal/reconcile"
 	"github.com/parley-dm/parley/services/sender/internal/standing"
 	"github.com/parley-dm/parley/services/sender/internal/tokens"
@@ -27,6 +29,7 @@ type parts struct {
 	standing *standing.Keeper
 	tokens   *tokens.Keeper
 	lot      *park.Lot
+	profiles *profiles.Keeper
 	close    func()
 	handler  pipeline.Handler[dm.ReplyIntent]
 }
@@ -64,7 +67,11 @@ func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accou
 	}
 
 	s.close = deliverer.Close
+	if s.profiles, err = lookUpCustomers(ctx, cfg, p, book, client, gate, deliverer); err != nil {
+		return nil, err
+	}
 	s.handler = send(p, deliverer, &stopper{holds: held, quiet: cfg.OtherAppQuiet, alerts: s.alerts, log: tel.Log}, cfg.At)
+	s.handler = wanting(s.profiles, s.handler)
 	parking, err := p.Parking(ctx, handlerName, s.handler)
 	if err != nil {
 		return nil, err
@@ -79,6 +86,30 @@ func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accou
 	}
 	s.tokens, err = lookAfterTokens(ctx, cfg, p, book, client, deliverer, s)
 	return s, err
+}
+
+// lookUpCustomers makes the part that knows who customers are.
+func lookUpCustomers(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accounts.Book, client *graph.Client, gate *limit.Gate, d *deliver.Deliverer) (*profiles.Keeper, error) {
+	kept, err := p.Bucket(ctx, topology.Profiles)
+	if err != nil {
+		return nil, err
+	}
+	keeper, err := profiles.New(profiles.Deps{
+		Accounts: book, Graph: client, Bucket: kept, Gate: gate, Log: p.Telemetry().Log, Metrics: p.Telemetry().Metrics,
+		Publish: func(ctx context.Context, e dm.Event) error { return p.Publish(ctx, p.Event(e, "")) },
+	}, profiles.Options{TTL: cfg.ProfileTTL, Credentials: d.Credentials})
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return keeper, nil
+}
+
+// wanting has customers looked up to whom something is said.
+func wanting(k *profiles.Keeper, next pipeline.Handler[dm.ReplyIntent]) pipeline.Handler[dm.ReplyIntent] {
+	return func(ctx context.Context, e envelope.Envelope[dm.ReplyIntent]) ([]pipeline.Outgoing, error) {
+		k.Want(e.Data.Conversation)
+		return next(ctx, e)
+	}
 }
 
 // lookAfterTokens makes the part that knows when tokens die.

@@ -45,6 +45,9 @@ const (
 // maxQuiet bounds how long the bot may be silent by itself.
 const maxQuiet = 30 * 24 * time.Hour
 
+// maxProfileTTL: the pictures' addresses have long expired by then.
+const maxProfileTTL = 365 * 24 * time.Hour
+
 // BeforeAck is the last step of an intent: everything is told, and only the acknowledgement is missing.
 const BeforeAck = "before the ack"
 
@@ -67,6 +70,8 @@ type Config struct {
 	DoubtTimeout   time.Duration `env:"DOUBT_TIMEOUT" envDefault:"1m" help:"how long what came of a message that may have been sent is looked for, while its conversation waits; then it is unknown and left to a person"`
 	MarkSeen       bool          `env:"MARK_SEEN" envDefault:"false" help:"show customers that their message was seen, before an automatic answer; a call of the Graph API more for each"`
 	TypingTime     time.Duration `env:"TYPING_TIME" envDefault:"0s" help:"how long customers see that an automatic answer is being written, before it comes; 0 shows and waits for nothing, else it is a call of the Graph API more for each"`
+
+	ProfileTTL time.Duration `env:"PROFILE_TTL" envDefault:"168h" help:"how long a customer's name, username and picture are taken as they are before they are looked up again; 0 looks nobody up"`
 
 	TokenKey config.Secret `env:"TOKEN_KEY" help:"32 random bytes as base64 (openssl rand -base64 32): encrypts the tokens of Instagram logins, which are refreshed with it and die after 60 days without it"`
 
@@ -110,6 +115,9 @@ func (c Config) Validate() error {
 	}
 	if c.TypingTime < 0 || c.TypingTime > maxTypingTime {
 		errs = append(errs, fmt.Errorf("TYPING_TIME: got %s, expected 0 to %s", c.TypingTime, maxTypingTime))
+	}
+	if c.ProfileTTL != 0 && (c.ProfileTTL < time.Minute || c.ProfileTTL > maxProfileTTL) {
+		errs = append(errs, fmt.Errorf("PROFILE_TTL: got %s, expected 0 (off) or 1m to %s", c.ProfileTTL, maxProfileTTL))
 	}
 	if need := c.inFlight() + doubtMargin; c.DoubtTimeout < need || c.DoubtTimeout > time.Hour {
 		errs = append(errs, fmt.Errorf("DOUBT_TIMEOUT: got %s, expected %s (SEND_TIMEOUT and %s) to 1h", c.DoubtTimeout, need, need-c.SendTimeout))
@@ -181,6 +189,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	group.Go("standing", parts.standing.Run)
 	group.Go("tokens", parts.tokens.Run)
 	group.Go("alerts", parts.alerts.Run)
+	group.Go("profiles", parts.profiles.Run)
 	return group.Wait()
 }
 

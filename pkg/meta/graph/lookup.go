@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/parley-dm/parley/pkg/dm"
 )
 
 // MessageRef is a message of a conversation's list, without its details.
@@ -86,6 +88,20 @@ func (c *Client) Message(ctx context.Context, cred Credentials, mid string) (Mes
 		m.To = append(m.To, string(p.ID))
 	}
 	return m, nil
+}
+
+// Profile looks a customer up. What Meta does not tell, or the customer does not have, is empty; one who has not agreed to be
+// looked up is a [ClassNoProfile] error.
+func (c *Client) Profile(ctx context.Context, cred Credentials, customer string) (dm.Profile, error) {
+	var out struct {
+		Name     string `json:"name"`
+		Username string `json:"username"`
+		Picture  string `json:"profile_pic"`
+	}
+	if err := c.get(ctx, cred, url.PathEscape(customer), url.Values{"fields": {"name,username,profile_pic"}}, &out); err != nil {
+		return dm.Profile{}, fmt.Errorf("look up a profile: %w", err)
+	}
+	return dm.Profile{Name: out.Name, Username: out.Username, PictureURL: out.Picture}, nil
 }
 
 // get makes one look-up. Its errors are of the same type as those of sending; an unknown outcome of a look-up is only one

@@ -22,14 +22,18 @@ type Facts struct {
 	// Conversation is nil where the envelope belongs to none.
 	Conversation *Conversation
 	Messages     []Message
-	// Event is set for what is kept raw.
-	Event *Event
+	// Event is set for what is kept raw, Contact for what is known of a customer.
+	Event   *Event
+	Contact *Contact
 }
 
 // Size counts the rows that are touched.
 func (f Facts) Size() int {
 	n := len(f.Messages)
 	if f.Event != nil {
+		n++
+	}
+	if f.Contact != nil {
 		n++
 	}
 	return max(n, 1)
@@ -87,6 +91,11 @@ func FromEvent(e *dm.Event) Facts {
 		}
 		conversation.ReadAt = at
 		return Facts{Conversation: conversation}
+	case dm.KindProfile:
+		if e.Customer == "" || e.Profile == nil {
+			return Facts{Event: newEvent(e, at, received)}
+		}
+		return Facts{Contact: contact(e)}
 	default:
 		return Facts{Event: newEvent(e, at, received)}
 	}

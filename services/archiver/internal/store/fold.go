@@ -38,6 +38,8 @@ type fold struct {
 	byID   map[record.ID]*slot
 	byMID  map[midKey]*slot
 	events map[string]*record.Event
+	// contacts has the latest of each customer.
+	contacts map[dm.Conversation]*record.Contact
 	// alone: no other writer is at work, so that changes of messages that are not there may be left for them.
 	alone bool
 	// early are those changes, where others are at work.
@@ -48,6 +50,7 @@ func newFold(facts []record.Facts) *fold {
 	f := &fold{
 		conversations: make(map[dm.Conversation]*conversation, len(facts)), ofRow: make(map[record.ID]*conversation, len(facts)),
 		byID: make(map[record.ID]*slot), byMID: make(map[midKey]*slot, len(facts)), events: map[string]*record.Event{},
+		contacts: map[dm.Conversation]*record.Contact{},
 	}
 	for i := range facts {
 		fact := &facts[i]
@@ -60,6 +63,9 @@ func newFold(facts []record.Facts) *fold {
 		}
 		for n := range fact.Messages {
 			f.add(&fact.Messages[n])
+		}
+		if c := fact.Contact; c != nil {
+			f.addContact(c)
 		}
 		if e := fact.Event; e != nil {
 			if known, ok := f.events[e.ID]; !ok || e.ReceivedAt.Before(known.ReceivedAt) {

@@ -127,6 +127,11 @@ func newStory(t *rapid.T) *story {
 		for range rapid.IntRange(0, 2).Draw(t, "seen") {
 			s.event(dm.Event{Conversation: c, Kind: dm.KindSeen, MID: "whatever", Own: rapid.IntRange(0, 3).Draw(t, "own") == 0})
 		}
+		for range rapid.IntRange(0, 2).Draw(t, "profiles") {
+			s.event(dm.Event{Conversation: c, Kind: dm.KindProfile, Profile: &dm.Profile{
+				Name: rapid.SampledFrom([]string{"", "Ada", "nul \x00"}).Draw(t, "name"), NoConsent: rapid.Bool().Draw(t, "no consent"), FetchedAt: s.now(),
+			}})
+		}
 		s.event(dm.Event{Conversation: c, Kind: dm.KindReferral, Ref: "ref\x00"})
 		s.event(dm.Event{Conversation: dm.Conversation{Channel: c.Channel, Account: c.Account}, Kind: dm.KindEdit, MID: "nobody's"})
 	}
@@ -141,6 +146,7 @@ func dump(t *rapid.T, pool *pgxpool.Pool) []string {
 		`SELECT to_jsonb(m)::text FROM messages m ORDER BY id`,
 		`SELECT (to_jsonb(m) - 'created_at')::text FROM message_changes m ORDER BY account, mid`,
 		`SELECT to_jsonb(e)::text FROM events e ORDER BY id`,
+		`SELECT to_jsonb(c)::text FROM contacts c ORDER BY channel, page_id, instagram_user_id`,
 	} {
 		rows, err := pool.Query(context.Background(), sql)
 		require.NoError(t, err)
@@ -152,7 +158,7 @@ func dump(t *rapid.T, pool *pgxpool.Pool) []string {
 }
 
 func empty(t *rapid.T, pool *pgxpool.Pool) {
-	_, err := pool.Exec(context.Background(), `DELETE FROM message_changes; DELETE FROM messages; DELETE FROM conversations; DELETE FROM events`)
+	_, err := pool.Exec(context.Background(), `DELETE FROM message_changes; DELETE FROM messages; DELETE FROM conversations; DELETE FROM events; DELETE FROM contacts`)
 	require.NoError(t, err)
 }
 

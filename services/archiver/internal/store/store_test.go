@@ -59,6 +59,24 @@ func TestEchoDeliveryAndIntentBecomeOneRow(t *testing.T) {
 	require.Equal(t, []string{"read"}, scan[string](t, pool, `SELECT status FROM messages`))
 }
 
+func TestTheProfileThatWasFetchedLastIsKept(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	fetched := func(p dm.Profile, after time.Duration) record.Facts {
+		p.FetchedAt = epoch.Add(after)
+		return record.FromEvent(&dm.Event{ID: "ev_" + after.String(), Conversation: conv, Kind: dm.KindProfile, Time: p.FetchedAt, ReceivedAt: p.FetchedAt, Profile: &p})
+	}
+	const contacts = `SELECT concat_ws(' ', channel, page_id, instagram_user_id, name, username, picture_url, no_consent, fetched_at = '2026-11-01T13:00:00Z') FROM contacts`
+	later := fetched(dm.Profile{Name: "Ada", Username: "ada", PictureURL: "https://cdn.example.com/p"}, time.Hour)
+	write(t, pool, later, fetched(dm.Profile{Name: "Eve"}, time.Minute))
+	write(t, pool, fetched(dm.Profile{NoConsent: true}, 0))
+	require.Equal(t, []string{"instagram 178 7001 Ada ada https://cdn.example.com/p f t"}, scan[string](t, pool, contacts))
+	write(t, pool, fetched(dm.Profile{NoConsent: true}, 2*time.Hour))
+	require.Equal(t, []string{"instagram 178 7001 t f"}, scan[string](t, pool, contacts), "who takes the consent back has no name here either")
+	require.Empty(t, scan[string](t, pool, `SELECT id::text FROM conversations`), "to look somebody up is not to talk to them")
+	require.Empty(t, scan[string](t, pool, `SELECT id FROM events`))
+}
+
 func TestDeletionThatComesFirstLeavesNoText(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)

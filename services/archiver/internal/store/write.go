@@ -109,6 +109,7 @@ func (f *fold) write(b *pgx.Batch) error {
 	}
 	f.writeRead(b)
 	f.writeEvents(b)
+	f.writeContacts(b)
 	return nil
 }
 

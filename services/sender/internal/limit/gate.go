@@ -114,6 +114,18 @@ func (g *Gate) Closed(k Key, token config.Secret) Verdict {
 	return Verdict{}
 }
 
+// Shut says whether there is a pause, also one that waits for somebody to try whether it is over: for those whose calls are
+// not worth a trial.
+func (g *Gate) Shut(k Key, token config.Secret) bool {
+	if g.count.Load() == 0 {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p, ok := g.paused[k]
+	return ok && (p.Token == "" || p.Token == token)
+}
+
 // Pause closes the gate and says until when, and whether that is news: several messages that were under way together
 // make one pause.
 func (g *Gate) Pause(k Key, why Pause) (until time.Time, news bool) {
