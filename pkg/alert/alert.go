@@ -53,6 +53,8 @@ const (
 	TokenNotRefreshed Kind = "token_not_refreshed" //nolint:gosec // a name, not a token
 	// ConversationHeld: a conversation is left to a person.
 	ConversationHeld Kind = "conversation_held"
+	// WebhooksMissed: Meta has messages of an account whose webhooks never came.
+	WebhooksMissed Kind = "webhooks_missed"
 )
 
 // Alert is one thing that needs a person.

@@ -105,7 +105,7 @@ func (c Config) options() respond.Options {
 	}
 	return respond.Options{
 		Fallback: c.Fallback, FallbackByLanguage: byLanguage, FallbackCooldown: c.FallbackCooldown, EngineFirst: c.EngineMode == engineFirst,
-		MaxRepliesPerMinute: c.MaxRepliesPerMinute, LoopQuiet: c.LoopQuiet, HandOffQuiet: c.HandOffQuiet, BurstWindow: c.BurstWindow,
+		MaxRepliesPerMinute: c.MaxRepliesPerMinute, LoopQuiet: c.LoopQuiet, BackfillWithin: c.BackfillWithin, HandOffQuiet: c.HandOffQuiet, BurstWindow: c.BurstWindow,
 		Disclosure: c.Disclosure, DisclosureLapse: c.DisclosureLapse, Zone: zone,
 	}
 }

@@ -46,6 +46,7 @@ type Config struct {
 	TakeoverQuiet       time.Duration `env:"TAKEOVER_QUIET" envDefault:"12h" help:"how long the bot is silent in a conversation after a person of the business has written there"`
 	OtherAppQuiet       time.Duration `env:"OTHER_APP_QUIET" envDefault:"24h" help:"how long the bot is silent at most while another app has the thread and does not pass it back"`
 	LoopQuiet           time.Duration `env:"LOOP_QUIET" envDefault:"5m" help:"how long a customer who got MAX_REPLIES_PER_MINUTE must be quiet before the bot answers again"`
+	BackfillWithin      time.Duration `env:"BACKFILL_ANSWER_WITHIN" envDefault:"1h" help:"how old a customer's message may be that is still answered when it is found without its webhook; older ones are kept only"`
 	AppID               string        `env:"FACEBOOK_APP_ID" help:"the app's id, for token look-ups; it also tells messages of ours from others', and whose a thread is"`
 	Deciding
 	Alerts    alert.Settings
@@ -64,7 +65,7 @@ func (c Config) Validate() error {
 	for _, v := range []struct {
 		name string
 		got  time.Duration
-	}{{"TAKEOVER_QUIET", c.TakeoverQuiet}, {"OTHER_APP_QUIET", c.OtherAppQuiet}, {"LOOP_QUIET", c.LoopQuiet}} {
+	}{{"TAKEOVER_QUIET", c.TakeoverQuiet}, {"OTHER_APP_QUIET", c.OtherAppQuiet}, {"LOOP_QUIET", c.LoopQuiet}, {"BACKFILL_ANSWER_WITHIN", c.BackfillWithin}} {
 		if v.got < time.Second || v.got > maxQuiet {
 			errs = append(errs, fmt.Errorf("%s: got %s, expected 1s to %s", v.name, v.got, maxQuiet))
 		}

@@ -48,7 +48,7 @@ func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
 		Tell: func(ctx context.Context, e dm.Event) error { return p.Publish(ctx, p.Event(e, e.Hold.Cause)) },
 	}, takeover.Options{AppID: cfg.AppID, Quiet: cfg.TakeoverQuiet, OtherApp: cfg.OtherAppQuiet})
 	deps := respond.Deps{
-		Accounts: d.book, Rules: d.rules, Holds: d.held, State: d.state, Bursts: lanes{p}, Archive: d.store, Aside: bus.Aside, Language: language.Detect,
+		Accounts: d.book, Rules: d.rules, Holds: d.held, State: d.state, Bursts: lanes{p}, Archive: d.store, Heard: p, Aside: bus.Aside, Language: language.Detect,
 		Alerts: d.alerts, Telemetry: p.Telemetry(),
 	}
 	if cfg.EngineURL != "" {

@@ -13,6 +13,7 @@ import (
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/sender/internal/backfill"
 	"github.com/parley-dm/parley/services/sender/internal/deliver"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
 	"github.com/parley-dm/parley/services/sender/internal/limit"
@@ -30,6 +31,7 @@ type parts struct {
 	tokens   *tokens.Keeper
 	lot      *park.Lot
 	profiles *profiles.Keeper
+	backfill *backfill.Keeper
 	close    func()
 	handler  pipeline.Handler[dm.ReplyIntent]
 }
@@ -54,10 +56,11 @@ func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accou
 	if err != nil {
 		return nil, err
 	}
+	reconciler := reconcile.New(p, client)
 	deliverer, err := deliver.New(deliver.Deps{
 		Accounts: book, Graph: client, Log: tel.Log, Metrics: tel.Metrics, Pauses: s.standing, Gate: gate,
 		Ledger:     ledger.New(memory, ledger.Options{Doubt: cfg.DoubtTimeout, SettleTimeout: settleTimeout}),
-		Reconciler: reconcile.New(p, client), Holds: held,
+		Reconciler: reconciler, Holds: held,
 	}, deliver.Options{
 		GraphURL: strings.TrimRight(cfg.GraphURL, "/"), AppSecret: cfg.proofSecret(), RatePerAccount: cfg.RatePerAccount, ClaimTimeout: claimTimeout,
 		InFlight: cfg.inFlight(), At: cfg.at(), MarkSeen: cfg.MarkSeen, TypingTime: cfg.TypingTime,
@@ -84,6 +87,9 @@ func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accou
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	if s.backfill, err = lookForMissed(cfg, p, book, client, gate, deliverer, reconciler, s); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
 	s.tokens, err = lookAfterTokens(ctx, cfg, p, book, client, deliverer, s)
 	return s, err
 }
@@ -102,6 +108,27 @@ func lookUpCustomers(ctx context.Context, cfg Config, p *pipeline.Pipeline, book
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return keeper, nil
+}
+
+// lookForMissed makes the part that finds what no webhook told.
+func lookForMissed(cfg Config, p *pipeline.Pipeline, book *accounts.Book, client *graph.Client, gate *limit.Gate, d *deliver.Deliverer, turns backfill.Turns, s *parts) (*backfill.Keeper, error) {
+	return backfill.New(backfill.Deps{
+		Accounts: book, Graph: client, Streams: p, Turns: turns, Gate: gate, Alerts: s.alerts, Log: p.Telemetry().Log, Metrics: p.Telemetry().Metrics, Owns: s.owns(p),
+		Publish: func(ctx context.Context, events []dm.Event) error {
+			out := make([]pipeline.Outgoing, 0, len(events))
+			for _, e := range events {
+				out = append(out, p.Event(e, ""))
+			}
+			return p.Publish(ctx, out...)
+		},
+	}, backfill.Options{Every: cfg.BackfillEvery, After: cfg.BackfillAfter, Credentials: d.Credentials})
+}
+
+// owns says whether an account is ours to look after.
+func (s *parts) owns(p *pipeline.Pipeline) func(dm.Channel, string) bool {
+	return func(channel dm.Channel, account string) bool {
+		return s.lot.Owns(dm.AccountPartition(channel, account, p.Partitions()))
+	}
 }
 
 // wanting has customers looked up to whom something is said.
@@ -132,8 +159,6 @@ func lookAfterTokens(ctx context.Context, cfg Config, p *pipeline.Pipeline, book
 	}
 	return tokens.New(tokens.Deps{
 		Book: book, Graph: client, Bucket: kept, Standing: s.standing, Alerts: s.alerts, Log: p.Telemetry().Log, Vault: vault,
-		Owns: func(channel dm.Channel, account string) bool {
-			return s.lot.Owns(dm.AccountPartition(channel, account, p.Partitions()))
-		},
+		Owns: s.owns(p),
 	}, tokens.Options{Credentials: d.Credentials, AppID: cfg.AppID, AppSecret: cfg.proofSecret()}), nil
 }

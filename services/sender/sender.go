@@ -73,6 +73,9 @@ type Config struct {
 
 	ProfileTTL time.Duration `env:"PROFILE_TTL" envDefault:"168h" help:"how long a customer's name, username and picture are taken as they are before they are looked up again; 0 looks nobody up"`
 
+	BackfillEvery time.Duration `env:"BACKFILL_EVERY" envDefault:"15m" help:"how often an account's newest conversations are compared with what came in, to find the messages whose webhook never came; three times as often while its webhooks are quiet; 0 never"`
+	BackfillAfter time.Duration `env:"BACKFILL_AFTER" envDefault:"1m" help:"how old a message is before its webhook counts as missed"`
+
 	TokenKey config.Secret `env:"TOKEN_KEY" help:"32 random bytes as base64 (openssl rand -base64 32): encrypts the tokens of Instagram logins, which are refreshed with it and die after 60 days without it"`
 
 	// Host is lent by a process that runs several services.
@@ -119,8 +122,20 @@ func (c Config) Validate() error {
 	if c.ProfileTTL != 0 && (c.ProfileTTL < time.Minute || c.ProfileTTL > maxProfileTTL) {
 		errs = append(errs, fmt.Errorf("PROFILE_TTL: got %s, expected 0 (off) or 1m to %s", c.ProfileTTL, maxProfileTTL))
 	}
+	errs = append(errs, c.validateBackfill())
 	if need := c.inFlight() + doubtMargin; c.DoubtTimeout < need || c.DoubtTimeout > time.Hour {
 		errs = append(errs, fmt.Errorf("DOUBT_TIMEOUT: got %s, expected %s (SEND_TIMEOUT and %s) to 1h", c.DoubtTimeout, need, need-c.SendTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateBackfill() error {
+	var errs []error
+	if c.BackfillEvery != 0 && (c.BackfillEvery < time.Second || c.BackfillEvery > 24*time.Hour) {
+		errs = append(errs, fmt.Errorf("BACKFILL_EVERY: got %s, expected 0 (off) or 1s to 24h", c.BackfillEvery))
+	}
+	if c.BackfillAfter < time.Second || c.BackfillAfter > time.Hour {
+		errs = append(errs, fmt.Errorf("BACKFILL_AFTER: got %s, expected 1s to 1h", c.BackfillAfter))
 	}
 	return errors.Join(errs...)
 }
@@ -190,6 +205,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	group.Go("tokens", parts.tokens.Run)
 	group.Go("alerts", parts.alerts.Run)
 	group.Go("profiles", parts.profiles.Run)
+	group.Go("backfill", parts.backfill.Run)
 	return group.Wait()
 }
 

@@ -46,6 +46,46 @@ func (c *Client) Conversations(ctx context.Context, cred Credentials, customer s
 	return ids, nil
 }
 
+// ConversationRef is a conversation of an account's list.
+type ConversationRef struct {
+	ID      string
+	Updated time.Time
+}
+
+// Recent lists an account's conversations that were changed since a time, the latest first; whole is false where there are more
+// of them than so many pages hold. Each page is a call, and turn is waited for before each.
+func (c *Client) Recent(ctx context.Context, cred Credentials, since time.Time, pages int, turn func(call func() error) error) (refs []ConversationRef, whole bool, err error) {
+	query := url.Values{"platform": {"instagram"}, "fields": {"id,updated_time"}, "limit": {"50"}}
+	for range pages {
+		var out struct {
+			Data []struct {
+				ID      id       `json:"id"`
+				Updated metaTime `json:"updated_time"`
+			} `json:"data"`
+			Paging struct {
+				Next    string `json:"next"`
+				Cursors struct {
+					After id `json:"after"`
+				} `json:"cursors"`
+			} `json:"paging"`
+		}
+		if err := turn(func() error { return c.get(ctx, cred, "me/conversations", query, &out) }); err != nil {
+			return nil, false, fmt.Errorf("list the newest conversations: %w", err)
+		}
+		for _, d := range out.Data {
+			if d.Updated.Before(since) {
+				return refs, true, nil
+			}
+			refs = append(refs, ConversationRef{ID: string(d.ID), Updated: d.Updated.Time})
+		}
+		if out.Paging.Next == "" || out.Paging.Cursors.After == "" || len(out.Data) == 0 {
+			return refs, true, nil
+		}
+		query.Set("after", string(out.Paging.Cursors.After))
+	}
+	return refs, false, nil
+}
+
 // Messages lists a conversation's messages, the newest first, as far as the API gives them at once.
 func (c *Client) Messages(ctx context.Context, cred Credentials, conversation string) ([]MessageRef, error) {
 	var out struct {

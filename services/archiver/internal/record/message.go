@@ -142,7 +142,7 @@ func (m *Message) Merge(other *Message) {
 		m.MID = other.MID
 	}
 	m.Said = pick(m.Said, other.Said, func(a, b *Said) int {
-		return cmp.Or(a.ReceivedAt.Compare(b.ReceivedAt), cmp.Compare(a.EventID, b.EventID))
+		return cmp.Or(found(a)-found(b), a.ReceivedAt.Compare(b.ReceivedAt), cmp.Compare(a.EventID, b.EventID))
 	})
 	m.Intent = pick(m.Intent, other.Intent, func(a, b *Intent) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
@@ -151,6 +151,14 @@ func (m *Message) Merge(other *Message) {
 		return cmp.Or(cmp.Compare(outcomeRank(b.Outcome), outcomeRank(a.Outcome)), a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
 	})
 	m.merge(&other.Changes)
+}
+
+// found is greater for what was found without its webhook: that tells less.
+func found(s *Said) int {
+	if s.Source == dm.SourceBackfill {
+		return 1
+	}
+	return 0
 }
 
 func (c *Changes) merge(other *Changes) {

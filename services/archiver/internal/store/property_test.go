@@ -71,9 +71,14 @@ func (s *story) changes(c dm.Conversation, mid string) {
 func (s *story) inbound(c dm.Conversation, n int) {
 	mid := fmt.Sprintf("in-%s-%d", c.Customer, n)
 	if rapid.IntRange(0, 9).Draw(s.t, "missing") > 0 { // else only its changes ever come
+		id := dm.EventID(c.Channel, c.Account, dm.KindMessage, mid)
+		kind := rapid.SampledFrom([]dm.EventKind{dm.KindMessage, dm.KindMessage, dm.KindPostback, dm.KindStandby, dm.KindSelf}).Draw(s.t, "kind")
+		if kind != dm.KindSelf && rapid.IntRange(0, 3).Draw(s.t, "found") == 0 { // before its webhook came, or after
+			s.event(dm.Event{ID: id, Conversation: c, MID: mid, MessageType: "text", Kind: dm.KindMessage, Text: "found", Source: dm.SourceBackfill})
+		}
 		s.event(dm.Event{
-			ID: dm.EventID(c.Channel, c.Account, dm.KindMessage, mid), Conversation: c, MID: mid, MessageType: "text",
-			Kind:        rapid.SampledFrom([]dm.EventKind{dm.KindMessage, dm.KindMessage, dm.KindPostback, dm.KindStandby, dm.KindSelf}).Draw(s.t, "kind"),
+			ID: id, Conversation: c, MID: mid, MessageType: "text", Source: dm.SourceWebhook,
+			Kind:        kind,
 			Text:        rapid.SampledFrom([]string{"price?", "", "nul \x00 inside", "عربي 😀"}).Draw(s.t, "text"),
 			Attachments: []dm.Attachment{{Type: "image", URL: "https://example.com/1"}},
 			Raw:         []byte(`{"message":{"mid":"` + mid + `","text":"\u0000 \ud83d"}}`),

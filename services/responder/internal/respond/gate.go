@@ -22,6 +22,10 @@ type Turn struct {
 	// Asked: a rule asks for what happened, though it is no message: a reaction, a referral, a comment.
 	Asked bool
 	Now   time.Time
+	// AnswerWithin is how old a message may be, when it is found, whose webhook was missed; 0 does not ask.
+	AnswerWithin time.Duration
+	// Backfilled: the tap was found as a message before its webhook came.
+	Backfilled bool
 }
 
 // Outcome says in one word what was decided.
@@ -57,6 +61,8 @@ const (
 	ReasonHeld           Reason = "held"            // too many replies to one customer within a minute
 	ReasonPerson         Reason = "person"          // a person has the conversation
 	ReasonOtherApp       Reason = "other_app"       // another app has it
+	ReasonBackfillOld    Reason = "backfill_old"    // its webhook was missed, and it was found too late
+	ReasonBackfilled     Reason = "backfilled"      // what was found before its webhook came, and decided then
 )
 
 // Silence says why an event is not answered, whatever the rules are; false if it may be.
@@ -84,6 +90,10 @@ func Silence(t Turn) (Reason, bool) {
 		return ReasonOwnAccount, true
 	case late(t):
 		return ReasonLate, true
+	case t.Backfilled:
+		return ReasonBackfilled, true
+	case e.Source == dm.SourceBackfill && t.AnswerWithin > 0 && e.ReceivedAt.Sub(eventTime(t)) > t.AnswerWithin:
+		return ReasonBackfillOld, true
 	case t.Hold.Silences(eventTime(t)):
 		return holdReason(t.Hold), true
 	default:

@@ -55,6 +55,8 @@ type Deps struct {
 	Language   func(text string) string
 	Classifier engine.Classifier
 	Customers  Customers
+	// Heard may be nil: what was found before its webhook came is then not asked for.
+	Heard Heard
 	// Alerts may be nil.
 	Alerts    *alert.Alerts
 	Telemetry *telemetry.Telemetry
@@ -84,6 +86,8 @@ type Options struct {
 	DisclosureLapse time.Duration
 	// Zone is the business's time zone, for templates; UTC if nil.
 	Zone *time.Location
+	// BackfillWithin is how old a message may be, when it is found, whose webhook was missed; 0 for no bound.
+	BackfillWithin time.Duration
 }
 
 // handOffQuiet is how long a person has what was handed off, where nobody says.
@@ -154,7 +158,7 @@ func (r *Responder) Answer(ctx context.Context, e dm.Event) (Answer, error) {
 	w := &work{r: r, began: time.Now(), features: r.featuresOf(set)}
 	account, known := r.deps.Accounts.Get(e.Channel, e.Account)
 	_, ours := r.deps.Accounts.Get(e.Channel, e.Customer)
-	w.turn = Turn{Event: e, AccountKnown: known, AccountReplies: account.Reply, CustomerIsOurs: ours, Asked: w.features.asks[e.Kind], Now: r.deps.Now()}
+	w.turn = Turn{Event: e, AccountKnown: known, AccountReplies: account.Reply, CustomerIsOurs: ours, Asked: w.features.asks[e.Kind], Now: r.deps.Now(), AnswerWithin: r.opts.BackfillWithin}
 	w.account = template.Account{ID: e.Account, Name: account.Name}
 	if e.Source == dm.SourceParley {
 		if err := r.heard(ctx, &e); err != nil {
@@ -163,6 +167,12 @@ func (r *Responder) Answer(ctx context.Context, e dm.Event) (Answer, error) {
 	} else if e.FromCustomer() || w.turn.Asked {
 		var err error
 		if w.turn.Hold, _, err = r.deps.Holds.Holder(ctx, e.Conversation, eventTime(w.turn)); err != nil {
+			return Answer{}, err
+		}
+	}
+	if r.mayBeBackfilled(&e) {
+		var err error
+		if w.turn.Backfilled, err = r.backfilled(ctx, &e); err != nil {
 			return Answer{}, err
 		}
 	}

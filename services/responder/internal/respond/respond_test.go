@@ -72,6 +72,12 @@ func setupWith(t *testing.T, set *rules.Set, o respond.Options, with ...func(*re
 	return b
 }
 
+// hears is a responder that finds events said before.
+func hears(t *testing.T, h heard) *bundle {
+	t.Helper()
+	return setupWith(t, priceRules(t), respond.Options{Fallback: "Thanks!"}, func(d *respond.Deps) { d.Heard = h })
+}
+
 func (b *bundle) answer(t *testing.T, e dm.Event) (dm.ReplyIntent, bool) {
 	t.Helper()
 	a, err := b.Answer(t.Context(), e)

@@ -309,6 +309,21 @@ func (r *Reconciler) begin(ctx context.Context, q Question) (done func(), err er
 	return nil, err
 }
 
+// Aside makes one look-up of the conversations endpoint for somebody else, within the account's pace and between the looks at
+// messages in doubt, which are more urgent.
+func (r *Reconciler) Aside(ctx context.Context, account string, call func() error) error {
+	q := Question{Conversation: dm.Conversation{Account: account}, Stop: ctx.Done()}
+	done, err := r.begin(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := r.turn(ctx, q); err != nil {
+		return err
+	}
+	return call()
+}
+
 // turn waits for the account's turn to ask, within ctx.
 func (r *Reconciler) turn(ctx context.Context, q Question) error {
 	if _, err := r.pace.Wait(ctx, q.Conversation.Account, limit.Lookups, q.Stop); err != nil {

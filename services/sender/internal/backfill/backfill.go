@@ -1,0 +1,364 @@
+// Package backfill finds the messages whose webhooks Meta never sent: it compares the newest conversations of an account with
+// what came in, publishes what is missing as events, and raises an alert.
+//
+// An event that it makes has the id that the webhook's would have had, so that one which comes after all is the same event and
+// is answered no second time. It decides nothing: whether a message that was missed is still answered is the responder's. What
+// an account said itself is published before what its customers said, so that a person who has answered is known first.
+package backfill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/alert"
+	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/meta/graph"
+	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/services/sender/internal/limit"
+)
+
+// The bounds of one look at an account: so many pages of conversations, so many conversations and missed messages that are
+// looked at one by one, so long. What is left over is looked at the next time.
+const (
+	maxPages         = 10
+	maxConversations = 300
+	lookTimeout      = 10 * time.Minute
+	maxLooking       = 8
+)
+
+// lookBack is how far back the first look goes: what is older is not answered anyway. overlap covers clocks that differ, and
+// messages that were being written while we looked.
+const (
+	lookBack = 24 * time.Hour
+	overlap  = 2 * time.Minute
+	// again is when an account is looked at again whose look failed.
+	again = time.Minute
+)
+
+// quietShare is the part of Every after which an account is looked at whose webhooks have stopped coming.
+const quietShare = 3
+
+// Accounts lists the accounts.
+type Accounts interface{ All() []accounts.Account }
+
+// Graph is the conversations endpoint.
+type Graph interface {
+	Recent(ctx context.Context, cred graph.Credentials, since time.Time, pages int, turn func(call func() error) error) ([]graph.ConversationRef, bool, error)
+	Messages(ctx context.Context, cred graph.Credentials, conversation string) ([]graph.MessageRef, error)
+	Message(ctx context.Context, cred graph.Credentials, mid string) (graph.Message, error)
+}
+
+// Streams is what came in and went out.
+type Streams interface {
+	Past(ctx context.Context, account string, since time.Time) (pipeline.Past, error)
+}
+
+// Turns gives an account's turns at the conversations endpoint.
+type Turns interface {
+	Aside(ctx context.Context, account string, call func() error) error
+}
+
+// Deps is what a Keeper works with.
+type Deps struct {
+	Accounts Accounts
+	Graph    Graph
+	Streams  Streams
+	Turns    Turns
+	// Gate says which accounts are paused: they are not asked.
+	Gate    *limit.Gate
+	Alerts  *alert.Alerts
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+	// Owns says whether an account is ours to look after.
+	Owns func(channel dm.Channel, account string) bool
+	// Publish tells of what was missed, in this order.
+	Publish func(ctx context.Context, events []dm.Event) error
+}
+
+// Options says how.
+type Options struct {
+	// Every is how often an account is looked at; 0 never. After is how old a message is before it counts as missed.
+	Every, After time.Duration
+	// Credentials are those of an account, as messages are sent with.
+	Credentials func(accounts.Account) graph.Credentials
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+}
+
+// account is what is remembered of one while it is ours.
+type account struct {
+	// due is when to look, next when at the latest; seen is until when nothing is missing.
+	due, seen time.Time
+	looking   bool
+}
+
+// Keeper looks after accounts.
+type Keeper struct {
+	d      Deps
+	o      Options
+	places chan struct{}
+	found  *prometheus.CounterVec
+
+	mu   sync.Mutex
+	ours map[string]*account
+}
+
+// New makes a Keeper, which works while it runs.
+func New(d Deps, o Options) (*Keeper, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	k := &Keeper{
+		d: d, o: o, places: make(chan struct{}, maxLooking), ours: map[string]*account{},
+		found: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_backfilled_total", Help: "Messages whose webhook did not come, by kind: message, echo; lost could not be read any more.",
+		}, []string{"kind"}),
+	}
+	return k, d.Metrics.Register(k.found)
+}
+
+// Run looks until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
+	if k.o.Every <= 0 {
+		<-ctx.Done()
+		return nil
+	}
+	var looks sync.WaitGroup
+	defer looks.Wait()
+	tick := time.NewTicker(min(max(k.o.Every/20, 100*time.Millisecond), 10*time.Second))
+	defer tick.Stop()
+	for {
+		for _, a := range k.d.Accounts.All() {
+			if k.begin(a) {
+				looks.Go(func() { k.one(ctx, a) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// begin says whether an account is to be looked at now, and takes a place for it.
+func (k *Keeper) begin(a accounts.Account) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	mine := k.ours[a.ID]
+	switch {
+	case mine != nil && mine.looking:
+		return false
+	case a.Token == "" || !k.d.Owns(a.Channel, a.ID):
+		delete(k.ours, a.ID) // its next owner begins anew, and so do we
+		return false
+	case mine == nil:
+		mine = &account{}
+		k.ours[a.ID] = mine
+	}
+	if k.o.Now().Before(mine.due) {
+		return false
+	}
+	select {
+	case k.places <- struct{}{}:
+		mine.looking = true
+		return true
+	default:
+		return false
+	}
+}
+
+// one looks at an account once.
+func (k *Keeper) one(ctx context.Context, a accounts.Account) {
+	defer func() { <-k.places }()
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	k.mu.Lock()
+	since := k.ours[a.ID].seen
+	k.mu.Unlock()
+	wait := k.o.Every
+	seen, quiet, err := since, false, error(nil)
+	if k.d.Gate.Shut(limit.Account(a.ID), a.Token) || k.d.Gate.Shut(limit.App(string(a.Login)), a.Token) {
+		wait = min(again, k.o.Every)
+	} else {
+		seen, quiet, err = k.look(ctx, a, since)
+	}
+	switch {
+	case err != nil:
+		wait = max(min(again, k.o.Every), patience(err))
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			k.d.Log.WarnContext(ctx, "backfill.look", telemetry.KeyAccount, a.ID, telemetry.KeyError, err)
+		}
+	case quiet:
+		wait = k.o.Every / quietShare
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if mine := k.ours[a.ID]; mine != nil {
+		mine.due, mine.looking = k.o.Now().Add(wait), false
+		if seen.After(mine.seen) {
+			mine.seen = seen
+		}
+	}
+}
+
+// patience is how long Meta wants to be left alone.
+func patience(err error) time.Duration {
+	var e *graph.Error
+	if errors.As(err, &e) {
+		return e.Wait()
+	}
+	return 0
+}
+
+// look compares, and says until when nothing is missing any more, and whether the account's webhooks have been quiet.
+func (k *Keeper) look(ctx context.Context, a accounts.Account, since time.Time) (seen time.Time, quiet bool, err error) {
+	now := k.o.Now()
+	from := now.Add(-lookBack)
+	if at := since.Add(-overlap); at.After(from) {
+		from = at
+	}
+	past, err := k.past(ctx, a.ID, from)
+	switch {
+	case err != nil:
+		return since, false, err
+	case past.Since.IsZero(): // nothing ever came of it: what was said before is not ours
+		return since, true, nil
+	}
+	quiet = now.Sub(past.Latest) > k.o.Every/quietShare
+	cred := k.o.Credentials(a)
+	until := now.Add(-k.o.After)
+	changed, whole, err := k.d.Graph.Recent(ctx, cred, past.Since.Truncate(time.Second), maxPages, func(call func() error) error { return k.d.Turns.Aside(ctx, a.ID, call) })
+	if err != nil {
+		return since, quiet, err
+	}
+	slices.Reverse(changed) // the oldest first, so that what is left over is the newest
+	if len(changed) > maxConversations {
+		changed, whole = changed[:maxConversations], false
+		until = changed[len(changed)-1].Updated
+	}
+	missed, lost := &finding{}, 0
+	for _, c := range changed {
+		n, err := k.conversation(ctx, a, cred, c.ID, past, now.Add(-k.o.After), missed)
+		if err != nil {
+			return since, quiet, errors.Join(err, k.tell(ctx, a, missed, lost))
+		}
+		lost += n
+	}
+	if err := k.tell(ctx, a, missed, lost); err != nil {
+		return since, quiet, err
+	}
+	if !whole {
+		k.d.Log.InfoContext(ctx, "backfill.more", telemetry.KeyAccount, a.ID, "conversations", len(changed))
+	}
+	return until, quiet, nil
+}
+
+// past is what is known; of an account with more messages than can be looked through, less far back.
+func (k *Keeper) past(ctx context.Context, account string, from time.Time) (past pipeline.Past, err error) {
+	now := k.o.Now()
+	for back := now.Sub(from); ; back /= 4 {
+		past, err = k.d.Streams.Past(ctx, account, now.Add(-back))
+		if !errors.Is(err, pipeline.ErrLongPast) || back < overlap {
+			return past, err
+		}
+	}
+}
+
+// finding is what was missed.
+type finding struct{ said, echoes []dm.Event }
+
+// conversation looks through the newest messages of one, and says how many are missing that cannot be read any more.
+func (k *Keeper) conversation(ctx context.Context, a accounts.Account, cred graph.Credentials, id string, past pipeline.Past, until time.Time, to *finding) (lost int, err error) {
+	var refs []graph.MessageRef
+	err = k.d.Turns.Aside(ctx, a.ID, func() (err error) {
+		refs, err = k.d.Graph.Messages(ctx, cred, id)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, ref := range refs {
+		// Times of the Graph API are whole seconds.
+		if ref.Created.Before(past.Since.Truncate(time.Second)) || ref.Created.After(until) {
+			continue
+		}
+		if _, known := past.MIDs[ref.ID]; known {
+			continue
+		}
+		var m graph.Message
+		err := k.d.Turns.Aside(ctx, a.ID, func() (err error) {
+			m, err = k.d.Graph.Message(ctx, cred, ref.ID)
+			return err
+		})
+		switch class := graph.ClassOf(err); {
+		case err == nil:
+			if !to.add(a, m, ref, k.o.Now()) {
+				lost++
+			}
+		case class == graph.ClassNotFound || class == graph.ClassPermanent:
+			lost++
+		default:
+			return lost, err
+		}
+	}
+	return lost, nil
+}
+
+// add makes an event of a message; false where it cannot be told who said it to whom.
+func (f *finding) add(a accounts.Account, m graph.Message, ref graph.MessageRef, now time.Time) bool {
+	e := dm.Event{
+		Conversation: dm.Conversation{Channel: a.Channel, Account: a.ID}, MID: ref.ID, Text: m.Text, MessageType: "text", KnownAccount: true,
+		Time: ref.Created, ReceivedAt: now.UTC(), Source: dm.SourceBackfill,
+	}
+	if m.Text == "" {
+		e.MessageType = "unsupported" // something was said, but not what: it is answered like other such messages
+	}
+	switch {
+	case m.From == a.ID && len(m.To) == 1 && m.To[0] != a.ID:
+		e.Kind, e.Customer = dm.KindEcho, m.To[0]
+	case m.From != "" && m.From != a.ID && slices.Contains(m.To, a.ID):
+		e.Kind, e.Customer = dm.KindMessage, m.From
+	default:
+		return false
+	}
+	e.ID = dm.EventID(e.Channel, e.Account, e.Kind, e.MID)
+	if e.Kind == dm.KindEcho {
+		f.echoes = append(f.echoes, e)
+	} else {
+		f.said = append(f.said, e)
+	}
+	return true
+}
+
+// tell publishes what was missed, each kind the oldest first, and has a person look.
+func (k *Keeper) tell(ctx context.Context, a accounts.Account, f *finding, lost int) error {
+	k.found.WithLabelValues("lost").Add(float64(lost))
+	if len(f.said)+len(f.echoes)+lost == 0 {
+		return nil
+	}
+	byTime := func(a, b dm.Event) int { return a.Time.Compare(b.Time) }
+	slices.SortStableFunc(f.said, byTime)
+	slices.SortStableFunc(f.echoes, byTime)
+	if err := k.d.Publish(ctx, slices.Concat(f.echoes, f.said)); err != nil {
+		return fmt.Errorf("tell of missed messages: %w", err)
+	}
+	k.found.WithLabelValues(string(dm.KindMessage)).Add(float64(len(f.said)))
+	k.found.WithLabelValues(string(dm.KindEcho)).Add(float64(len(f.echoes)))
+	k.d.Log.WarnContext(ctx, "backfill.missed", telemetry.KeyAccount, a.ID, "messages", len(f.said), "echoes", len(f.echoes), "lost", lost)
+	k.d.Alerts.Raise(alert.Alert{
+		Kind: alert.WebhooksMissed, Account: a.ID,
+		Summary:  fmt.Sprintf("webhooks did not come for %d messages of customers and %d of the account; %d more cannot be read", len(f.said), len(f.echoes), lost),
+		WhatToDo: "nothing for those that were found: the young ones are answered, all are kept; if it goes on, see whether the account is still subscribed (`parley doctor`) and whether webhooks reach this installation",
+	})
+	return nil
+}
