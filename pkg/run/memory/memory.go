@@ -17,7 +17,7 @@ const (
 	// The limit is soft: close to it the collector works harder. Half of what the machine or container has leaves room for
 	// PostgreSQL and the kernel's cache of JetStream's files, which matters more for speed than a larger heap.
 	share, lowest, highest = 2, 192 << 20, 1 << 30
-	// plenty is what huge pages are worth it from: parley that does nothing takes 82 MB instead of 47.
+	// plenty is what huge pages are asked for from: each is taken as a whole, however little of it is used.
 	plenty = 2 << 30
 )
 
@@ -28,13 +28,14 @@ var ballast []byte
 // Tune sets both, each only where the environment does not say otherwise, and asks for huge pages where there is plenty of memory.
 func Tune(environ []string) {
 	memory := available("/proc/meminfo", "/sys/fs/cgroup/memory.max")
-	if memory >= plenty && !has(environ, "GOMEMLIMIT") {
-		askForHugePages()
-	}
 	extra := int64(0)
 	if !has(environ, "GOGC") {
 		ballast = make([]byte, headroom(memory))
 		extra = int64(len(ballast)) // the limit counts it
+	}
+	// After the ballast: what Go hands out again it zeroes first, and a ballast in that room would be memory that is taken.
+	if memory >= plenty && !has(environ, "GOMEMLIMIT") {
+		askForHugePages()
 	}
 	if !has(environ, "GOMEMLIMIT") {
 		debug.SetMemoryLimit(limit(memory) + extra)
