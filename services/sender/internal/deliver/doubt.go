@@ -38,6 +38,9 @@ func (v *Deliverer) doubtful(ctx context.Context, m *message, err error) (ledger
 		switch {
 		case lookErr != nil:
 			why = lookErr.Error()
+			if errors.Is(lookErr, reconcile.ErrBusy) {
+				doubt.Prolong()
+			}
 		case found:
 			return v.resolve(ctx, m, doubt, outcome, answer)
 		default:

@@ -3,6 +3,7 @@ package deliver_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -183,6 +184,24 @@ func TestLooks(t *testing.T) {
 	first, last := b.oracle.asked[0], b.oracle.asked[len(b.oracle.asked)-1]
 	require.Equal(t, []any{"two", i.Conversation, []string{"mid-1"}, false, true}, []any{first.Part.Text, first.Conversation, first.Taken, first.Ask, last.Ask})
 	require.WithinDuration(t, time.Now().Add(-5*time.Second), first.Since, 5*time.Second)
+}
+
+// Many messages of one account in doubt at once wait for each other, because Meta takes two questions a second. None becomes
+// unknown for that: it is asked about when its turn comes.
+func TestADoubtIsNotGivenUpBeforeItsTurn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	i := intent("a", "hello")
+	b.inDoubt("reset", i)
+	b.oracle.err = fmt.Errorf("ask for the conversation: %w", reconcile.ErrBusy)
+	for waited := time.Duration(0); waited < 3*doubt; waited += 15 * time.Second {
+		b.deferred(i)
+		b.advance(15 * time.Second)
+	}
+	b.oracle.err = nil
+	b.oracle.says(reconcile.Answer{Fate: reconcile.Absent, How: reconcile.ByConversation})
+	b.deferred(i) // it is open again
+	require.Equal(t, dm.OutcomeSent, b.deliver(i)[0].Outcome)
 }
 
 // A process that stood still between claim and call does not call: others may have found that nothing was sent.

@@ -22,7 +22,8 @@ type DoubtError struct {
 	// Until is when it is given up: then it is unknown.
 	Until time.Time
 
-	rev uint64
+	rev    uint64
+	ledger *Ledger
 }
 
 func (e *DoubtError) Error() string {
@@ -32,14 +33,34 @@ func (e *DoubtError) Error() string {
 	return "claimed elsewhere, and without an outcome yet: " + e.Key
 }
 
+// maxProlonged is how many times the usual time a doubt lasts at most that could not be looked into.
+const maxProlonged = 10
+
+// Prolong begins the time of a doubt anew, because nobody could look into it: others had to be asked about first. It lasts
+// for maxProlonged times the usual at most.
+func (e *DoubtError) Prolong() {
+	l := e.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, ok := l.notes[e.Key]
+	if !ok || n.seenAs != e.rev {
+		return // it has ended
+	}
+	n.until = l.o.Now().Add(l.o.Doubt)
+	if last := n.seen.Add(maxProlonged * l.o.Doubt); n.until.After(last) {
+		n.until = last
+	}
+	l.notes[e.Key], e.Until = n, n.until
+}
+
 // doubt says since when a message is in doubt, and ends the doubt when it has lasted for too long.
 func (l *Ledger) doubt(ctx context.Context, key string, n note, at bus.Entry, e Entry) (*Claim, error) {
 	now := l.o.Now()
 	if n.seenAs != at.Revision {
-		n.seen, n.seenAs = now, at.Revision
+		n.seen, n.until, n.seenAs = now, now.Add(l.o.Doubt), at.Revision
 		l.remember(key, n)
 	}
-	d := &DoubtError{Key: key, Entry: e, Since: l.since(at, e), Seen: n.seen, Until: n.seen.Add(l.o.Doubt), rev: at.Revision}
+	d := &DoubtError{Key: key, Entry: e, Since: l.since(at, e), Seen: n.seen, Until: n.until, rev: at.Revision, ledger: l}
 	if now.Before(d.Until) {
 		return nil, d
 	}

@@ -59,9 +59,10 @@ type note struct {
 	// written; with none, no call was made under it.
 	claim   string
 	outcome *Entry
-	// seen is when the key's revision seenAs was first found in doubt. One who claims anew begins the time anew.
-	seen   time.Time
-	seenAs uint64
+	// seen is when the key's revision seenAs was first found in doubt, until when that is given up. One who claims anew begins
+	// the time anew.
+	seen, until time.Time
+	seenAs      uint64
 }
 
 // New keeps a ledger in a bucket.

@@ -158,6 +158,36 @@ func TestAClaimWithoutAnOutcomeBecomesUnknown(t *testing.T) {
 	require.NotEmpty(t, c.Reason)
 }
 
+// A doubt that nobody could look into is not over because its time is: it begins anew, but not for ever.
+func TestADoubtThatWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.True(t, claim(t, b.process(), "in_a.0").Held())
+	heir := b.process()
+	for range 10 {
+		d := inDoubtAgain(t, heir, "in_a.0")
+		d.Prolong()
+		require.WithinDuration(t, b.clock.Now().Add(doubt), d.Until, time.Second)
+		b.clock.advance(doubt - time.Second)
+	}
+	d := inDoubtAgain(t, heir, "in_a.0")
+	d.Prolong()
+	require.WithinDuration(t, d.Seen.Add(10*doubt), d.Until, time.Millisecond, "not for ever")
+	b.clock.advance(d.Until.Sub(b.clock.Now()))
+	require.Equal(t, ledger.Unknown, claim(t, heir, "in_a.0").State)
+	d.Prolong() // too late, and harmless
+	require.Equal(t, ledger.Unknown, claim(t, heir, "in_a.0").State)
+}
+
+// inDoubtAgain finds a key in doubt.
+func inDoubtAgain(t *testing.T, l *ledger.Ledger, key string) *ledger.DoubtError {
+	t.Helper()
+	_, err := l.Claim(t.Context(), key)
+	var d *ledger.DoubtError
+	require.ErrorAs(t, err, &d)
+	return d
+}
+
 // A process that only stalled between its call and the writing of the outcome knows better than the one that gave up on it.
 func TestALateOutcomeReplacesTheDoubt(t *testing.T) {
 	t.Parallel()

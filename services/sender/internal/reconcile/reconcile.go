@@ -278,15 +278,16 @@ func after(refs []graph.MessageRef, at time.Time, answered string) (since []grap
 	return since, whole
 }
 
-// errBusy: too many questions of the account are waiting.
-var errBusy = errors.New("more questions than the conversations endpoint takes")
+// ErrBusy is reported for a look that did not get its turn: too many questions of the account are waiting. It says nothing
+// about the message.
+var ErrBusy = errors.New("more questions than the conversations endpoint takes")
 
 // begin waits until no other look of the account asks.
 func (r *Reconciler) begin(ctx context.Context, q Question) (done func(), err error) {
 	select {
 	case r.asking <- struct{}{}:
 	default:
-		return nil, errBusy
+		return nil, ErrBusy
 	}
 	place, ok := r.byAccount.Load(q.Conversation.Account)
 	if !ok {
@@ -299,11 +300,11 @@ func (r *Reconciler) begin(ctx context.Context, q Question) (done func(), err er
 	case one <- struct{}{}:
 		return func() { <-one; <-r.asking }, nil
 	case <-timer.C:
-		err = errBusy
+		err = ErrBusy
 	case <-q.Stop:
 		err = limit.ErrStopped
 	case <-ctx.Done():
-		err = errBusy
+		err = ErrBusy
 	}
 	<-r.asking
 	return nil, err
@@ -328,7 +329,7 @@ func (r *Reconciler) Aside(ctx context.Context, account string, call func() erro
 func (r *Reconciler) turn(ctx context.Context, q Question) error {
 	if _, err := r.pace.Wait(ctx, q.Conversation.Account, limit.Lookups, q.Stop); err != nil {
 		if ctx.Err() != nil {
-			return errBusy
+			return ErrBusy
 		}
 		return err
 	}
