@@ -25,6 +25,8 @@ type Config struct {
 	SessionMax     time.Duration `env:"CONSOLE_SESSION_MAX" envDefault:"336h" help:"signs everybody out after so long"`
 	MediaHosts     []string      `env:"CONSOLE_MEDIA_HOSTS" envDefault:"https://*.fbsbx.com,https://*.cdninstagram.com,https://*.fbcdn.net" help:"where pictures and recordings of customers may be loaded from by a browser, separated by commas"`
 	TrustedProxies []string      `env:"CONSOLE_TRUSTED_PROXIES" help:"addresses or networks of proxies, separated by commas, whose X-Forwarded-For tells who asks"`
+	// WebhooksPrivate is for programs beside this one.
+	WebhooksPrivate bool `env:"CONSOLE_WEBHOOKS_PRIVATE" envDefault:"false" help:"true lets outgoing webhooks be at addresses of private networks, and at plain http"`
 	OIDC
 
 	// Host is lent by a process that runs several services.

@@ -17,8 +17,12 @@ import (
 
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/postgres"
+	"github.com/parley-dm/parley/pkg/repository"
 	"github.com/parley-dm/parley/pkg/run"
+	"github.com/parley-dm/parley/services/console/internal/api"
+	"github.com/parley-dm/parley/services/console/internal/hooks"
 	"github.com/parley-dm/parley/services/console/internal/live"
+	"github.com/parley-dm/parley/services/console/internal/operate"
 	"github.com/parley-dm/parley/services/console/internal/rollup"
 	"github.com/parley-dm/parley/services/console/internal/store"
 )
@@ -58,7 +62,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		defer provider.Close()
 	}
 	kept := store.New(pool, time.Now)
-	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, oidc: provider})
+	told := hooks.New(kept, hooks.Options{AllowPrivate: cfg.WebhooksPrivate, Log: tel.Log, Now: time.Now})
+	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, oidc: provider, api: api.Deps{
+		Store: kept, Desk: operate.New(operate.Deps{Pipeline: p, Store: kept, Now: time.Now}), Pipeline: p, Rules: repository.NewRules(pool),
+		Log: tel.Log, Now: time.Now, CheckURL: told.CheckURL, WebhooksChanged: told.Changed,
+	}})
 	if err != nil {
 		return err
 	}
@@ -75,6 +83,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	group.Go("pages", func(ctx context.Context) error {
 		return serve(ctx, listener, handler, hub, tel.Log, max(cfg.ShutdownTimeout-closeMargin, time.Second))
 	})
+	group.Go("webhooks", func(ctx context.Context) error {
+		return told.Follow(ctx, pipeline.Options{Common: cfg.Common, NATS: cfg.NATS, Host: &pipeline.Host{Telemetry: tel, Conn: p.Conn()}})
+	})
+	group.Go("courier", told.Deliver)
 	group.Go("analytics", rollup.New(kept, tel.Log, time.Now).Run)
 	group.Go("live", func(ctx context.Context) error {
 		if err := p.Join(ctx); err != nil {

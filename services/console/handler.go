@@ -8,6 +8,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/services/console/internal/api"
 	"github.com/parley-dm/parley/services/console/internal/live"
 	"github.com/parley-dm/parley/services/console/internal/oidc"
 	"github.com/parley-dm/parley/services/console/internal/page"
@@ -24,6 +25,7 @@ type parts struct {
 	tel   *telemetry.Telemetry
 	store *store.Store
 	hub   *live.Hub
+	api   api.Deps
 	oidc  *oidc.Provider // nil without one
 }
 
@@ -57,6 +59,7 @@ func newHandler(cfg Config, d parts) (http.Handler, error) {
 		_, _ = w.Write([]byte(`{"status":"ok"}` + "\n"))
 	})
 	r.Handle(view.AssetPrefix+"*", view.Assets())
+	api.Mount(r, d.api)
 	r.Group(func(r chi.Router) {
 		r.Use(sameOrigin, pages.Sessions().Find)
 		pages.Routes(r)

@@ -1,0 +1,140 @@
+package hooks
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/parley-dm/parley/pkg/alert"
+	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/services/console/internal/store"
+)
+
+// The bounds of telling.
+const (
+	postTimeout = 10 * time.Second
+	atOnce      = 8
+	// claim is longer than a round of posts may take: one that died with its process is tried by another then.
+	claim    = 2 * time.Minute
+	look     = 2 * time.Second
+	parting  = 5 * time.Second
+	maxError = 300
+)
+
+// pauses are between one attempt and the next; after the last it has failed.
+var pauses = []time.Duration{
+	5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour,
+}
+
+// Deliver posts what waits until ctx ends.
+func (h *Hooks) Deliver(ctx context.Context) error {
+	client := h.client()
+	defer client.CloseIdleConnections()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		more, err := h.round(ctx, client)
+		if err != nil && ctx.Err() == nil {
+			h.o.Log.WarnContext(ctx, "webhooks.waiting", telemetry.KeyError, err) // the database is away: the next round tries
+		}
+		if more && ctx.Err() == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// round posts what is due now, and says whether there may be more.
+func (h *Hooks) round(ctx context.Context, client *http.Client) (more bool, err error) {
+	if ctx.Err() != nil {
+		return false, nil
+	}
+	due, err := h.store.DueDeliveries(ctx, atOnce, claim)
+	if err != nil {
+		return false, err
+	}
+	var all sync.WaitGroup
+	errs := make([]error, len(due))
+	for i, d := range due {
+		all.Go(func() { errs[i] = h.deliver(ctx, client, d) })
+	}
+	all.Wait()
+	err = errors.Join(errs...)
+	return len(due) == atOnce && err == nil, err
+}
+
+// deliver makes one attempt. One that has begun when a stop does has a moment to end.
+func (h *Hooks) deliver(ctx context.Context, client *http.Client, d store.DueDelivery) error {
+	posting, cancel := context.WithTimeout(context.WithoutCancel(ctx), postTimeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-posting.Done():
+		case <-time.After(parting):
+			cancel()
+		}
+	})()
+	r := store.DeliveryResult{ID: d.ID}
+	err := errOff
+	if d.Active {
+		r.Status, err = h.post(posting, client, d)
+	}
+	if err != nil {
+		r.Error = err.Error()[:min(len(err.Error()), maxError)]
+		if d.Attempts <= len(pauses) && !errors.Is(err, errOff) && !errors.Is(err, ErrPrivate) {
+			r.Again = h.o.Now().Add(pauses[d.Attempts-1])
+		}
+	}
+	h.o.Log.InfoContext(ctx, "webhook.attempted", "delivery", d.ID, "event", d.Event, telemetry.KeyAttempt, d.Attempts, "status", r.Status, "ok", err == nil)
+	noting, cancelNoting := context.WithTimeout(context.WithoutCancel(ctx), parting)
+	defer cancelNoting()
+	return h.store.FinishDelivery(noting, r)
+}
+
+var errOff = errors.New("the webhook is switched off")
+
+func (h *Hooks) post(ctx context.Context, client *http.Client, d store.DueDelivery) (status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL, bytes.NewReader(d.Body))
+	if err != nil {
+		return 0, errors.New("the address cannot be used")
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "Parley")
+	request.Header.Set("X-Parley-Event", d.Event)
+	request.Header.Set("X-Parley-Delivery", strconv.FormatInt(d.ID, 10))
+	request.Header.Set(alert.Signature, Sign(d.Secret, d.Body))
+	response, err := client.Do(request)
+	if err != nil {
+		if inner := errors.Unwrap(err); inner != nil { // a *url.Error repeats the address, which may hold a secret
+			err = inner
+		}
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
+	if response.StatusCode < 200 || response.StatusCode > 299 {
+		return response.StatusCode, fmt.Errorf("answered %d", response.StatusCode)
+	}
+	return response.StatusCode, nil
+}
+
+// Sign is the value of the signature's header: of the body, with the webhook's secret.
+func Sign(secret string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	_, _ = mac.Write(body)
+	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}
