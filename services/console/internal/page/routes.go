@@ -24,6 +24,7 @@ func (p *Pages) sections() []section {
 	return []section{
 		p.homeSection(),
 		p.analyticsSection(),
+		p.rulesSection(),
 		p.peopleSection(),
 		p.sessionSection(),
 	}
