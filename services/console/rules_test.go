@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/repository"
@@ -192,6 +193,7 @@ func TestTheFormLosesNothingThatItDoesNotShow(t *testing.T) {
 	browser.Go(to)
 	browser.Click(`button[value="save"]`)
 	browser.Wait(".toast")
+	browser.Run(chromedp.Navigate("about:blank")) // it listens for changes, and would see the console stop
 	after, err := site.Store.Rules().Get(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, before, after, "saving the form as it is changes nothing, not even the version")
@@ -210,4 +212,168 @@ func TestHostileNamesAreTextOnEveryPage(t *testing.T) {
 	}
 	_, body := send(t, site, agent, "/rules/preview", ruleForm(evil, evil, evil))
 	require.NotContains(t, body, "<script>")
+}
+
+// said writes a conversation of one customer with one message and, where a rule answered, its answer.
+func said(t *testing.T, site *webtest.Site, account, customer, text, ruleID string, age time.Duration) {
+	t.Helper()
+	at := time.Now().Add(-age)
+	var conversation string
+	require.NoError(t, site.DB.QueryRow(t.Context(), `INSERT INTO conversations (page_id, instagram_user_id, last_message_at) VALUES ($1, $2, $3)
+		RETURNING id::text`, account, customer, at).Scan(&conversation))
+	_, err := site.DB.Exec(t.Context(), `INSERT INTO messages (conversation_id, account, sender_id, recipient_id, message_text, direction, timestamp, status, metadata)
+		VALUES ($1, $2, $3, $2, $4, 'inbound', $5, 'received', '{"kind": "message"}')`, conversation, account, customer, text, at)
+	require.NoError(t, err)
+	if ruleID == "" {
+		return
+	}
+	for part := range 2 {
+		_, err = site.DB.Exec(t.Context(), `INSERT INTO messages (conversation_id, account, sender_id, recipient_id, message_text, direction, timestamp, status, metadata)
+			VALUES ($1, $2, $2, $3, 'answer', 'outbound', $4, 'sent', jsonb_build_object('intent', jsonb_build_object('rule_id', $5::text, 'part', $6::int)))`,
+			conversation, account, customer, at, ruleID, part)
+		require.NoError(t, err)
+	}
+}
+
+func TestHitsAndTheDryRunAreOfTheLastWeekAndOfOnesOwnAccounts(t *testing.T) {
+	t.Parallel()
+	site := webtest.Start(t, nil)
+	rule := addRule(t, site, rules.Rule{Name: "Prices", Keywords: []string{"price"}, Response: "See there", Active: true})
+	said(t, site, "shop", "1", "what is the price of it", rule.ID, time.Hour)
+	said(t, site, "shop", "2", "how about shipping to Rome", "", 2*time.Hour)
+	said(t, site, "other", "3", "shipping to Oslo", rule.ID, 3*time.Hour)
+	said(t, site, "shop", "4", "shipping of old", rule.ID, 8*24*time.Hour)
+
+	hits, err := site.Store.RuleHits(t.Context(), store.All)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{rule.ID: 2}, hits, "an answer of two parts is one, and an old one is none")
+	hits, err = site.Store.RuleHits(t.Context(), store.Scope{"shop"})
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{rule.ID: 1}, hits)
+
+	form := ruleForm("Shipping", "shipping", "Two days")
+	form.Set("do", "try")
+	_, body := send(t, site, site.As(store.Agent), "/rules/new", form)
+	require.Contains(t, body, "<strong>2</strong> of 3 messages would be answered differently")
+	require.Contains(t, body, "shipping to Oslo")
+	_, body = send(t, site, site.As(store.Agent, "shop"), "/rules/new", form)
+	require.Contains(t, body, "<strong>1</strong> of 2 messages would be answered differently")
+	require.Contains(t, body, "shipping to Rome")
+	require.NotContains(t, body, "shipping to Oslo")
+	form = ruleForm("Prices", "price", "See here")
+	form.Set("do", "try")
+	form.Set("version", "1")
+	_, body = send(t, site, site.As(store.Agent), "/rules/"+rule.ID, form)
+	require.Contains(t, body, "<strong>1</strong> of 3 messages would be answered differently")
+	require.Contains(t, body, "the same rule, with another answer")
+	require.Equal(t, 1, count(t, site, `SELECT count(*) FROM response_rule_versions`), "trying changes nothing")
+}
+
+func TestHitsAreCountedByTheirIndex(t *testing.T) {
+	t.Parallel()
+	site := webtest.Start(t, nil)
+	addRule(t, site, rules.Rule{Name: "Prices", Keywords: []string{"price"}, Response: "See there", Active: true})
+	_, err := site.DB.Exec(t.Context(), `INSERT INTO conversations (page_id, instagram_user_id) VALUES ('shop', '1')`)
+	require.NoError(t, err)
+	_, err = site.DB.Exec(t.Context(), `INSERT INTO messages (conversation_id, account, sender_id, recipient_id, direction, timestamp, status, metadata)
+		SELECT c.id, 'shop', 'shop', '1', 'outbound', now() - n * interval '1 minute', 'sent',
+			jsonb_build_object('intent', jsonb_build_object('rule_id', (SELECT id FROM response_rules), 'part', 0))
+		FROM conversations c, generate_series(1, 3000) n`)
+	require.NoError(t, err)
+	hits, err := site.Store.RuleHits(t.Context(), store.All)
+	require.NoError(t, err)
+	for _, n := range hits {
+		require.Equal(t, store.MaxHits, n, "no further than that")
+	}
+	_, body := site.As(store.Viewer).Get("/rules")
+	require.Contains(t, body, "1,000+")
+	require.Equal(t, 1, count(t, site, `SELECT count(*) FROM pg_stat_user_indexes WHERE indexrelname = 'messages_of_rule'`))
+}
+
+func TestAFileIsSeenBeforeItIsImported(t *testing.T) {
+	t.Parallel()
+	site := webtest.Start(t, nil)
+	agent := site.As(store.Agent)
+	addRule(t, site, rules.Rule{Name: "Prices", Keywords: []string{"price"}, Response: "See there", Active: true})
+	addRule(t, site, rules.Rule{Name: "Old", Keywords: []string{"old"}, Response: "x", Active: true})
+	_, exported := agent.Get("/rules/export")
+	require.Contains(t, exported, "- id: ")
+	form := url.Values{"replace": {"1"}, "yaml": {"rules:\n- {name: Prices, keywords: [price], response_text: See here}\n- {name: New, keywords: [new], response_text: y}\n"}}
+	status, body := send(t, site, agent, "/rules/import", form)
+	require.Equal(t, http.StatusOK, status)
+	for _, line := range []string{`new</span> <span class="break">New`, `changed</span> <span class="break">Prices`, `removed</span> <span class="break">Old`} {
+		require.Contains(t, body, line)
+	}
+	require.Equal(t, 2, count(t, site, `SELECT count(*) FROM response_rule_versions`), "nothing is changed yet")
+	_, sum, ok := strings.Cut(body, `name="sum" value="`)
+	require.True(t, ok)
+	sum, _, _ = strings.Cut(sum, `"`)
+	form.Set("do", "apply")
+	form.Set("sum", "something else")
+	_, body = send(t, site, agent, "/rules/import", form)
+	require.Contains(t, body, "Nothing was changed")
+	form.Set("sum", sum)
+	status, to := agent.Post("/rules/import", form)
+	require.Equal(t, http.StatusSeeOther, status)
+	require.Equal(t, "/rules", to)
+	require.Equal(t, 2, count(t, site, `SELECT count(*) FROM response_rules WHERE name IN ('Prices', 'New')`))
+	require.Equal(t, 1, count(t, site, `SELECT count(*) FROM audit_log WHERE action = 'rules.imported' AND detail->>'removed' = '1'`))
+
+	status, body = send(t, site, agent, "/rules/import", url.Values{"yaml": {"rules:\n- {name: A, keywords: ['('], match_type: regex, response_text: y}\n"}})
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+	require.Contains(t, body, "rules[0].keywords")
+	status, _ = agent.Post("/rules/import", url.Values{"yaml": {strings.Repeat("#", 300<<10)}})
+	require.Equal(t, http.StatusBadRequest, status, "too large")
+}
+
+func TestRulesInABrowser(t *testing.T) {
+	t.Parallel()
+	for name, screen := range map[string]struct {
+		width int64
+		dark  bool
+	}{"light": {webtest.Desktop, false}, "dark": {webtest.Desktop, true}, "phone": {webtest.Phone, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			site := webtest.Start(t, nil)
+			prices := rulesToLookAt(t, site)
+			b := site.As(store.Agent).Open(screen.width, screen.dark)
+			for path, page := range map[string]string{
+				"/rules": "rules", "/rules/" + prices.ID: "rules-edit", "/rules/" + prices.ID + "?yaml": "rules-yaml", "/rules/import": "rules-import",
+				"/rules/" + prices.ID + "/history": "rules-history",
+			} {
+				b.Go(path)
+				require.False(t, b.Overflows(), path)
+				b.Screenshot(page + "-" + name)
+			}
+			b.Go("/rules/new")
+			b.Type("#name", "Shipping")
+			b.Type("#keywords", "ship")
+			b.Type("#response_text", "Hi {{customer.first_name}}, two days.")
+			b.Type("#quick_replies", "Track it\nA person | PERSON")
+			b.Until(`document.querySelector("#phone .bubble.out")?.textContent.includes("Hi Mara, two days.") && document.querySelectorAll("#phone .phone-quick span").length === 2`)
+			b.Click(`button[value="try"]`)
+			b.Wait("#trial")
+			require.Contains(t, b.Text("#trial"), "1 of 2 messages would be answered differently")
+			require.False(t, b.Overflows(), "the trial")
+			b.Screenshot("rules-try-" + name)
+			b.Run(chromedp.Navigate("about:blank")) // it listens for changes, and would see the console stop
+		})
+	}
+}
+
+// rulesToLookAt are one that is well, one that never wins, one that is broken and one that is off, and two messages.
+func rulesToLookAt(t *testing.T, site *webtest.Site) repository.Rule {
+	t.Helper()
+	prices := addRule(t, site, rules.Rule{
+		Name: "Prices", Keywords: []string{"price", "how much", "was kostet"}, MatchType: rules.MatchWord, Priority: 40, Response: "All prices are in our shop.", Active: true,
+	})
+	addRule(t, site, rules.Rule{Name: "Price list", Keywords: []string{"price list"}, MatchType: rules.MatchWord, Priority: 30, Response: "Here is the list.", Active: true})
+	addRule(t, site, rules.Rule{Name: "Order", Keywords: []string{"order (#"}, MatchType: rules.MatchRegex, Priority: 20, Response: "It is on its way.", Active: true})
+	addRule(t, site, rules.Rule{
+		Name: strings.Repeat("Averylongnamewithoutanyspace", 4), Keywords: []string{"human"}, MatchType: rules.MatchWord, Priority: 10,
+		Response: "One of us answers soon.", Then: rules.Then{HandOff: true},
+	})
+	said(t, site, "shop", "1", "what is the price of it", prices.ID, time.Hour)
+	said(t, site, "shop", "2", "do you ship to Rome, and how long does it take?", "", 2*time.Hour)
+	return prices
 }

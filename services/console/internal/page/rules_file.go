@@ -109,7 +109,7 @@ func (p *Pages) rulesImportSend(w http.ResponseWriter, r *http.Request) error {
 // importText is the uploaded file, or the text of the form that applies it.
 func importText(r *http.Request) (string, error) {
 	tooLarge := web.BadRequest(fmt.Sprintf("The file cannot be read, or is larger than %d KiB; `parley rules import` takes larger ones.", maxRuleFile>>10))
-	if err := r.ParseMultipartForm(maxRuleFile); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+	if err := r.ParseMultipartForm(maxRuleFile); err != nil && !errors.Is(err, http.ErrNotMultipart) { //nolint:gosec // the router bounds every body
 		return "", tooLarge
 	}
 	text := unixLines(r.PostFormValue("yaml"))
@@ -137,7 +137,7 @@ func planSum(p *repository.Plan) string {
 	h := sha256.New()
 	for _, group := range [][]repository.Rule{p.Created, p.Changed, p.Removed} {
 		for i := range group {
-			fmt.Fprintf(h, "%q %s %d\n", group[i].Name, group[i].ID, group[i].Version)
+			_, _ = fmt.Fprintf(h, "%q %s %d\n", group[i].Name, group[i].ID, group[i].Version)
 		}
 		_, _ = io.WriteString(h, strings.Repeat("-", 3)+"\n")
 	}

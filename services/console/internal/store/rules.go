@@ -38,15 +38,17 @@ func (s *Store) RuleHits(ctx context.Context, scope Scope) (map[string]int, erro
 	if err != nil {
 		return nil, fmt.Errorf("count the hits of rules: %w", err)
 	}
-	hits := map[string]int{}
-	var id string
-	var n int
-	_, err = pgx.ForEachRow(rows, []any{&id, &n}, func() error {
-		hits[id] = n
-		return nil
-	})
+	type hit struct {
+		ID string
+		N  int
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[hit])
 	if err != nil {
 		return nil, fmt.Errorf("count the hits of rules: %w", err)
+	}
+	hits := make(map[string]int, len(found))
+	for _, h := range found {
+		hits[h.ID] = h.N
 	}
 	return hits, nil
 }
