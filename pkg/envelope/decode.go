@@ -77,8 +77,6 @@ func (s *scanner) event(e *dm.Event) {
 			e.Own = s.flag()
 		case "standby":
 			e.Standby = s.flag()
-		case "profile":
-			s.profile(&e.Profile)
 		case "known_account":
 			e.KnownAccount = s.flag()
 		case "time":
@@ -106,6 +104,8 @@ func (s *scanner) ours(e *dm.Event, name []byte) bool {
 		s.decision(&e.Decision)
 	case "labels":
 		s.labels(&e.Labels)
+	case "profile":
+		s.profile(&e.Profile)
 	default:
 		return false
 	}

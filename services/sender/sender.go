@@ -119,18 +119,18 @@ func (c Config) Validate() error {
 	if c.TypingTime < 0 || c.TypingTime > maxTypingTime {
 		errs = append(errs, fmt.Errorf("TYPING_TIME: got %s, expected 0 to %s", c.TypingTime, maxTypingTime))
 	}
-	if c.ProfileTTL != 0 && (c.ProfileTTL < time.Minute || c.ProfileTTL > maxProfileTTL) {
-		errs = append(errs, fmt.Errorf("PROFILE_TTL: got %s, expected 0 (off) or 1m to %s", c.ProfileTTL, maxProfileTTL))
-	}
-	errs = append(errs, c.validateBackfill())
+	errs = append(errs, c.validateLookups())
 	if need := c.inFlight() + doubtMargin; c.DoubtTimeout < need || c.DoubtTimeout > time.Hour {
 		errs = append(errs, fmt.Errorf("DOUBT_TIMEOUT: got %s, expected %s (SEND_TIMEOUT and %s) to 1h", c.DoubtTimeout, need, need-c.SendTimeout))
 	}
 	return errors.Join(errs...)
 }
 
-func (c Config) validateBackfill() error {
+func (c Config) validateLookups() error {
 	var errs []error
+	if c.ProfileTTL != 0 && (c.ProfileTTL < time.Minute || c.ProfileTTL > maxProfileTTL) {
+		errs = append(errs, fmt.Errorf("PROFILE_TTL: got %s, expected 0 (off) or 1m to %s", c.ProfileTTL, maxProfileTTL))
+	}
 	if c.BackfillEvery != 0 && (c.BackfillEvery < time.Second || c.BackfillEvery > 24*time.Hour) {
 		errs = append(errs, fmt.Errorf("BACKFILL_EVERY: got %s, expected 0 (off) or 1s to 24h", c.BackfillEvery))
 	}

@@ -17,6 +17,18 @@ type Heard interface {
 // BACKFILL_AFTER is as long.
 const prompt = time.Second
 
+// missed says why an event is not answered whose webhook did not come, or not in time; false if it may be.
+func missed(t Turn) (Reason, bool) {
+	switch {
+	case t.Backfilled:
+		return ReasonBackfilled, true
+	case t.Event.Source == dm.SourceBackfill && t.AnswerWithin > 0 && t.Event.ReceivedAt.Sub(eventTime(t)) > t.AnswerWithin:
+		return ReasonBackfillOld, true
+	default:
+		return "", false
+	}
+}
+
 // mayBeBackfilled says whether an event may have been decided already, as another. A message that was found has its webhook's id,
 // and is the same event; a tap is found as a message, which it is not.
 func (r *Responder) mayBeBackfilled(e *dm.Event) bool {

@@ -90,14 +90,10 @@ func Silence(t Turn) (Reason, bool) {
 		return ReasonOwnAccount, true
 	case late(t):
 		return ReasonLate, true
-	case t.Backfilled:
-		return ReasonBackfilled, true
-	case e.Source == dm.SourceBackfill && t.AnswerWithin > 0 && e.ReceivedAt.Sub(eventTime(t)) > t.AnswerWithin:
-		return ReasonBackfillOld, true
 	case t.Hold.Silences(eventTime(t)):
 		return holdReason(t.Hold), true
 	default:
-		return "", false
+		return missed(t)
 	}
 }
 

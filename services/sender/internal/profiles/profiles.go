@@ -185,7 +185,7 @@ func (k *Keeper) look(ctx context.Context, c dm.Conversation) (result string, un
 	if fresh := kept.FetchedAt.Add(k.o.TTL); k.o.Now().Before(fresh) {
 		return "", fresh, nil
 	}
-	if _, err := k.pace.Wait(ctx, c.Account, limit.Lookups, ctx.Done()); err != nil {
+	if !k.turn(ctx, c.Account) {
 		return "put_off", soon, nil
 	}
 	found, err := k.d.Graph.Profile(ctx, k.o.Credentials(account), c.Customer)
@@ -205,6 +205,12 @@ func (k *Keeper) look(ctx context.Context, c dm.Conversation) (result string, un
 		return "failed", soon, err
 	}
 	return result, found.FetchedAt.Add(k.o.TTL), nil
+}
+
+// turn waits for the account's turn to be asked; false where that is too far away.
+func (k *Keeper) turn(ctx context.Context, account string) bool {
+	_, err := k.pace.Wait(ctx, account, limit.Lookups, ctx.Done())
+	return err == nil
 }
 
 // asleep says whether an account is not to be asked: it is paused, or an earlier look-up was refused.
