@@ -43,8 +43,9 @@ func (f Facts) Size() int {
 type Conversation struct {
 	Key dm.Conversation
 	// First is the earliest time known, Updated when something last reached us, Last the newest message's time, and ReadAt
-	// until when the customer has read.
-	First, Updated, Last, ReadAt time.Time
+	// until when the customer has read. LastIn is the time of the customer's newest message, LastOut when something was last
+	// provably sent to them.
+	First, Updated, Last, ReadAt, LastIn, LastOut time.Time
 }
 
 // ID is the conversation's row, unless somebody made one by hand.
@@ -58,6 +59,7 @@ func (c *Conversation) Merge(other *Conversation) {
 	c.Updated = latest(c.Updated, other.Updated)
 	c.Last = latest(c.Last, other.Last)
 	c.ReadAt = latest(c.ReadAt, other.ReadAt)
+	c.LastIn, c.LastOut = latest(c.LastIn, other.LastIn), latest(c.LastOut, other.LastOut)
 }
 
 // Outbound is the row of one message of an intent.
@@ -78,6 +80,11 @@ func FromEvent(e *dm.Event) Facts {
 			m.ID = dm.RowID("message", e.ID)
 		}
 		conversation.Last = at
+		if m.outbound() {
+			conversation.LastOut = at
+		} else {
+			conversation.LastIn = at
+		}
 	case dm.KindEdit:
 		text := newText(e.Text)
 		m.Edits = []Edit{{Number: e.Edits, Text: text.Clean, Original: text.Original, At: at, EventID: e.ID}}
@@ -146,7 +153,7 @@ func FromDelivery(d *dm.Delivery) Facts {
 	conversation := &Conversation{Key: key, First: at, Updated: at}
 	if d.Outcome == dm.OutcomeSent {
 		m.MID = cleanString(d.MID)
-		conversation.Last = at
+		conversation.Last, conversation.LastOut = at, at
 	}
 	return Facts{Conversation: conversation, Messages: []Message{m}}
 }

@@ -20,13 +20,17 @@ const (
 
 // lockConversations creates the conversations and locks them, those that do not change as well.
 const lockConversations = `
-INSERT INTO conversations AS c (id, channel, page_id, instagram_user_id, created_at, updated_at, last_message_at, read_at)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[])
+INSERT INTO conversations AS c (id, channel, page_id, instagram_user_id, created_at, updated_at, last_message_at, read_at,
+                                last_inbound_at, last_outbound_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[],
+                     $9::timestamptz[], $10::timestamptz[])
 ON CONFLICT (channel, page_id, instagram_user_id) DO UPDATE SET
-    created_at      = least(c.created_at, excluded.created_at),
-    updated_at      = greatest(c.updated_at, excluded.updated_at),
-    last_message_at = greatest(c.last_message_at, excluded.last_message_at),
-    read_at         = greatest(c.read_at, excluded.read_at)
+    created_at       = least(c.created_at, excluded.created_at),
+    updated_at       = greatest(c.updated_at, excluded.updated_at),
+    last_message_at  = greatest(c.last_message_at, excluded.last_message_at),
+    read_at          = greatest(c.read_at, excluded.read_at),
+    last_inbound_at  = greatest(c.last_inbound_at, excluded.last_inbound_at),
+    last_outbound_at = greatest(c.last_outbound_at, excluded.last_outbound_at)
 RETURNING id, channel, page_id, instagram_user_id, read_at`
 
 // readConversations is for messages that a change names whose customer is not theirs. Nothing is locked: a read receipt
@@ -105,12 +109,14 @@ func (f *fold) queueConversations(b *pgx.Batch) {
 	n := len(all)
 	ids, channels, pages, customers := make([]record.ID, n), make([]string, n), make([]string, n), make([]string, n)
 	created, updated, last, read := make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n), make([]*time.Time, n)
+	in, sent := make([]*time.Time, n), make([]*time.Time, n)
 	for i, c := range all {
 		c.id = c.ID()
 		ids[i], channels[i], pages[i], customers[i] = c.id, string(c.Key.Channel), c.Key.Account, c.Key.Customer
 		created[i], updated[i], last[i], read[i] = c.First, c.Updated, known(&c.Last), known(&c.ReadAt)
+		in[i], sent[i] = known(&c.LastIn), known(&c.LastOut)
 	}
-	b.Queue(lockConversations, ids, channels, pages, customers, created, updated, last, read).Query(f.scanConversations)
+	b.Queue(lockConversations, ids, channels, pages, customers, created, updated, last, read, in, sent).Query(f.scanConversations)
 }
 
 // scanConversations takes what the table says of conversations.
