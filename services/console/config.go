@@ -26,7 +26,8 @@ type Config struct {
 	MediaHosts     []string      `env:"CONSOLE_MEDIA_HOSTS" envDefault:"https://*.fbsbx.com,https://*.cdninstagram.com,https://*.fbcdn.net" help:"where pictures and recordings of customers may be loaded from by a browser, separated by commas"`
 	TrustedProxies []string      `env:"CONSOLE_TRUSTED_PROXIES" help:"addresses or networks of proxies, separated by commas, whose X-Forwarded-For tells who asks"`
 	// WebhooksPrivate is for programs beside this one.
-	WebhooksPrivate bool `env:"CONSOLE_WEBHOOKS_PRIVATE" envDefault:"false" help:"true lets outgoing webhooks be at addresses of private networks, and at plain http"`
+	WebhooksPrivate bool   `env:"CONSOLE_WEBHOOKS_PRIVATE" envDefault:"false" help:"true lets outgoing webhooks be at addresses of private networks, and at plain http"`
+	SimulatorURL    string `env:"SIMULATOR_URL" help:"where a simulator plays customers: the inbox then has a button that has one write"`
 	OIDC
 
 	// Host is lent by a process that runs several services.
@@ -76,6 +77,9 @@ func (c Config) Validate() error {
 	}
 	if _, err := c.proxies(); err != nil {
 		errs = append(errs, err)
+	}
+	if u, err := url.Parse(c.SimulatorURL); c.SimulatorURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		errs = append(errs, fmt.Errorf("SIMULATOR_URL: got %q, expected such as http://127.0.0.1:8082", c.SimulatorURL))
 	}
 	if c.SessionMax <= 0 || c.SessionMax > 365*24*time.Hour {
 		errs = append(errs, fmt.Errorf("CONSOLE_SESSION_MAX: got %s, expected more than 0, at most 8760h", c.SessionMax))

@@ -20,6 +20,7 @@ import (
 	"github.com/parley-dm/parley/pkg/repository"
 	"github.com/parley-dm/parley/pkg/run"
 	"github.com/parley-dm/parley/services/console/internal/api"
+	"github.com/parley-dm/parley/services/console/internal/desk"
 	"github.com/parley-dm/parley/services/console/internal/hooks"
 	"github.com/parley-dm/parley/services/console/internal/live"
 	"github.com/parley-dm/parley/services/console/internal/operate"
@@ -52,6 +53,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer pool.Close()
 	tel.Health.Add("postgres", func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) })
 
+	d := desk.New(p, time.Now)
 	hub := live.NewHub()
 	defer hub.Close()
 	provider, err := cfg.provider()
@@ -63,7 +65,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	kept := store.New(pool, time.Now)
 	told := hooks.New(kept, hooks.Options{AllowPrivate: cfg.WebhooksPrivate, Log: tel.Log, Now: time.Now})
-	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, oidc: provider, api: api.Deps{
+	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, desk: d, oidc: provider, api: api.Deps{
 		Store: kept, Desk: operate.New(operate.Deps{Pipeline: p, Store: kept, Now: time.Now}), Pipeline: p, Rules: repository.NewRules(pool),
 		Log: tel.Log, Now: time.Now, CheckURL: told.CheckURL, WebhooksChanged: told.Changed,
 	}})
@@ -88,6 +90,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	})
 	group.Go("courier", told.Deliver)
 	group.Go("analytics", rollup.New(kept, tel.Log, time.Now).Run)
+	group.Go("desk", d.Run)
 	group.Go("live", func(ctx context.Context) error {
 		if err := p.Join(ctx); err != nil {
 			return err

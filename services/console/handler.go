@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -26,6 +27,7 @@ type parts struct {
 	store *store.Store
 	hub   *live.Hub
 	api   api.Deps
+	desk  page.Desk
 	oidc  *oidc.Provider // nil without one
 }
 
@@ -43,8 +45,9 @@ func newHandler(cfg Config, d parts) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := page.New(page.Deps{Store: d.store, View: renderer, Hub: d.hub, Log: d.tel.Log, Now: time.Now}, page.Options{
+	pages := page.New(page.Deps{Store: d.store, View: renderer, Hub: d.hub, Desk: d.desk, Log: d.tel.Log, Now: time.Now}, page.Options{
 		Sessions: web.SessionOptions{Public: public, Idle: cfg.SessionIdle, Max: cfg.SessionMax, Now: time.Now}, OIDC: d.oidc,
+		MediaHosts: cfg.MediaHosts, SimulatorURL: strings.TrimSuffix(cfg.SimulatorURL, "/"),
 	})
 	sameOrigin, err := web.SameOrigin(public, pages.Fail)
 	if err != nil {

@@ -62,11 +62,51 @@ CREATE INDEX messages_search ON messages USING gin (to_tsvector('simple', messag
     WHERE direction = 'inbound' OR coalesce(metadata #>> '{intent,origin}', 'operator') = 'operator';
 COMMENT ON INDEX messages_search IS 'Finds what customers and people of the business wrote, by words.';
 
-CREATE INDEX events_of_conversation ON events (account, customer, time DESC, id DESC) WHERE customer IS NOT NULL;
-COMMENT ON INDEX events_of_conversation IS 'What else happened in a conversation: who took it over, labels, why a message got no answer.';
+CREATE INDEX contacts_search ON contacts USING gin (to_tsvector('simple', coalesce(name, '') || ' ' || coalesce(username, '')));
+COMMENT ON INDEX contacts_search IS 'Finds customers by their names.';
+
+CREATE TABLE conversation_labels (
+    channel           text        NOT NULL,
+    page_id           text        NOT NULL,
+    instagram_user_id text        NOT NULL,
+    label             text        NOT NULL,
+    present           boolean     NOT NULL,
+    at                timestamptz NOT NULL,
+    by                text,
+    PRIMARY KEY (channel, page_id, instagram_user_id, label)
+);
+COMMENT ON TABLE conversation_labels IS 'The newest change of each label of each conversation, from the events of kind label, in whatever order they are written. The key is a conversation''s, which may be written later.';
+COMMENT ON COLUMN conversation_labels.present IS 'Put on; false: taken off.';
+
+CREATE INDEX conversation_labels_of_label ON conversation_labels (label, page_id, instagram_user_id) WHERE present;
+COMMENT ON INDEX conversation_labels_of_label IS 'The inbox: what has a label.';
+
+-- +goose StatementBegin
+CREATE FUNCTION parley_labelled() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO conversation_labels AS l (channel, page_id, instagram_user_id, label, present, at, by)
+    SELECT NEW.channel, NEW.account, NEW.customer, c.label, bool_or(c.present), NEW.time, NEW.data #>> '{labels,by}'
+    FROM (SELECT jsonb_array_elements_text(CASE jsonb_typeof(NEW.data #> '{labels,added}') WHEN 'array' THEN NEW.data #> '{labels,added}' ELSE '[]' END) AS label, true AS present
+          UNION ALL
+          SELECT jsonb_array_elements_text(CASE jsonb_typeof(NEW.data #> '{labels,removed}') WHEN 'array' THEN NEW.data #> '{labels,removed}' ELSE '[]' END), false) c
+    GROUP BY c.label
+    ON CONFLICT (channel, page_id, instagram_user_id, label) DO UPDATE
+    SET present = excluded.present, at = excluded.at, by = excluded.by
+    WHERE (excluded.at, excluded.present) > (l.at, l.present);
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION parley_labelled() IS 'Keeps conversation_labels. Of two changes at one time, putting on wins.';
+
+CREATE TRIGGER events_labelled AFTER INSERT OR UPDATE ON events
+    FOR EACH ROW WHEN (NEW.kind = 'label' AND NEW.customer IS NOT NULL) EXECUTE FUNCTION parley_labelled();
 
 -- +goose Down
-DROP INDEX events_of_conversation;
+DROP TRIGGER events_labelled ON events;
+DROP FUNCTION parley_labelled();
+DROP TABLE conversation_labels;
+DROP INDEX contacts_search;
 DROP INDEX messages_search;
 DROP TRIGGER conversation_desk_copied ON conversation_desk;
 DROP FUNCTION parley_desk_copied();

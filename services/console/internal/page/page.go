@@ -26,6 +26,7 @@ type Deps struct {
 	Store *store.Store
 	View  *view.Renderer
 	Hub   *live.Hub
+	Desk  Desk
 	Log   *slog.Logger
 	Now   func() time.Time
 }
@@ -33,6 +34,10 @@ type Deps struct {
 // Options says how pages are.
 type Options struct {
 	Sessions web.SessionOptions
+	// MediaHosts are where a browser may load customers' pictures from.
+	MediaHosts []string
+	// SimulatorURL is where a simulator plays customers; empty without one.
+	SimulatorURL string
 	// OIDC is an identity provider to sign in with; nil for none.
 	OIDC *oidc.Provider
 }

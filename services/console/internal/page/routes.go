@@ -23,8 +23,9 @@ type section struct {
 func (p *Pages) sections() []section {
 	return []section{
 		p.homeSection(),
-		p.analyticsSection(),
+		p.inboxSection(),
 		p.rulesSection(),
+		p.analyticsSection(),
 		p.peopleSection(),
 		p.sessionSection(),
 	}
@@ -74,6 +75,11 @@ func (p *Pages) post(r chi.Router, path string, least store.Role, h web.Handler)
 // say something else.
 var notices = map[string]string{
 	"password_set":  "Your password is set.",
+	"taken_over":    "You have it now. The bot stays silent.",
+	"handed_back":   "The bot answers here again.",
+	"closed":        "Closed until the customer writes again.",
+	"deleted":       "Deleted.",
+	"simulated":     "A simulated customer is writing.",
 	"saved":         "Saved.",
 	"session_ended": "Signed out there.",
 	"signed_out":    "You are signed out.",

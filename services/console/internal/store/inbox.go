@@ -25,8 +25,10 @@ type InboxFilter struct {
 	Closed  bool
 	// Only, if not nil, are the ids of the only conversations that are listed, open or closed; Not those that are not.
 	Only, Not []string
-	After     InboxCursor
-	Limit     int
+	// OnlyOpen lists of Only what is open, or closed, as it does without.
+	OnlyOpen bool
+	After    InboxCursor
+	Limit    int
 }
 
 // NoAssignee, as a filter's assignee, lists what nobody is assigned to.
@@ -112,12 +114,14 @@ func inboxSQL(scope Scope, f InboxFilter) (sql string, args []any) {
 	}
 	add := func(condition string) { where = append(where, condition) }
 	switch {
-	case f.Only != nil:
-		add("c.id = ANY (" + arg(f.Only) + "::uuid[])")
+	case f.Only != nil && !f.OnlyOpen:
 	case f.Closed:
 		add("NOT c.is_open")
 	default:
 		add("c.is_open")
+	}
+	if f.Only != nil {
+		add("c.id = ANY (" + arg(f.Only) + "::uuid[])")
 	}
 	switch {
 	case f.Account != "":

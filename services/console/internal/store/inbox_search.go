@@ -12,7 +12,8 @@ import (
 
 const (
 	// searchFound bounds how many conversations a search finds.
-	searchFound = 200
+	searchFound     = 200
+	searchFoundText = "200"
 	// searchRows bounds, roughly, how many messages are looked at: of a word that is in more of them, some are.
 	searchRows = 10_000
 )
@@ -49,7 +50,7 @@ func (s *Store) Search(ctx context.Context, scope Scope, words string) (ids []st
 				SELECT conversation_id, max(timestamp) AS at FROM messages
 				WHERE to_tsvector('simple', message_text) @@ `+tsquery+` AND `+searchable+within+`
 				GROUP BY conversation_id) m
-			ORDER BY at DESC LIMIT `+strconv.Itoa(searchFound), args...)
+			ORDER BY at DESC LIMIT `+searchFoundText, args...)
 		if err != nil {
 			return err
 		}
@@ -65,9 +66,4 @@ func (s *Store) Search(ctx context.Context, scope Scope, words string) (ids []st
 		return nil, false, fmt.Errorf("search: %w", err)
 	}
 	return ids, many, nil
-}
-
-// searchContacts finds conversations by their customer's name or user name.
-func (s *Store) searchContacts(context.Context, Scope, string) ([]string, error) {
-	return []string{}, nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/parley-dm/parley/pkg/dm"
 )
 
-// Message is one row of messages, with what its metadata says.
-type Message struct {
+// ThreadMessage is one row of messages, with what its metadata says.
+type ThreadMessage struct {
 	ID, ConversationID, Account        string
 	MID, Text, Type, Direction, Status string
 	At, CreatedAt                      time.Time
@@ -86,7 +86,7 @@ type MessageReaction struct {
 const messageColumns = `id, conversation_id, account, coalesce(mid, ''), coalesce(message_text, ''), message_type, direction, status,
 	timestamp, created_at, deleted_at, sent_at, (metadata - 'raw' - 'raw_base64')::text`
 
-func scanMessage(row pgx.CollectableRow) (m Message, err error) {
+func scanMessage(row pgx.CollectableRow) (m ThreadMessage, err error) {
 	var meta string
 	err = row.Scan(&m.ID, &m.ConversationID, &m.Account, &m.MID, &m.Text, &m.Type, &m.Direction, &m.Status,
 		&m.At, &m.CreatedAt, &m.DeletedAt, &m.SentAt, &meta)
@@ -98,7 +98,7 @@ func scanMessage(row pgx.CollectableRow) (m Message, err error) {
 
 // Thread reads the newest messages of a conversation that are older than before (zero: the newest of all), the oldest of them
 // first. The caller has looked for the conversation with its scope.
-func (s *Store) Thread(ctx context.Context, conversationID string, before InboxCursor, limit int) (messages []Message, more bool, err error) {
+func (s *Store) Thread(ctx context.Context, conversationID string, before InboxCursor, limit int) (messages []ThreadMessage, more bool, err error) {
 	older := ""
 	args := []any{conversationID, limit + 1}
 	if before.ID != "" {
@@ -117,26 +117,26 @@ func (s *Store) Thread(ctx context.Context, conversationID string, before InboxC
 }
 
 // ThreadFrom reads a conversation from one message on, but no more than the newest so many.
-func (s *Store) ThreadFrom(ctx context.Context, conversationID string, from InboxCursor, limit int) ([]Message, error) {
+func (s *Store) ThreadFrom(ctx context.Context, conversationID string, from InboxCursor, limit int) ([]ThreadMessage, error) {
 	messages, err := s.messages(ctx, `WHERE conversation_id = $1 AND (timestamp, id) >= ($3::timestamptz, $4::uuid)
 		ORDER BY timestamp DESC, id DESC LIMIT $2`, conversationID, limit, from.At, from.ID)
 	slices.Reverse(messages)
 	return messages, err
 }
 
-// LastInbound is the customer's newest message; ErrNotFound if there is none.
-func (s *Store) LastInbound(ctx context.Context, conversationID string) (Message, error) {
+// LastHeard is the customer's newest message; ErrNotFound if there is none.
+func (s *Store) LastHeard(ctx context.Context, conversationID string) (ThreadMessage, error) {
 	found, err := s.messages(ctx, `WHERE conversation_id = $1 AND direction = 'inbound' ORDER BY timestamp DESC, id DESC LIMIT 1`, conversationID)
 	if err == nil && len(found) == 0 {
 		err = ErrNotFound
 	}
 	if err != nil {
-		return Message{}, err
+		return ThreadMessage{}, err
 	}
 	return found[0], nil
 }
 
-func (s *Store) messages(ctx context.Context, where string, args ...any) ([]Message, error) {
+func (s *Store) messages(ctx context.Context, where string, args ...any) ([]ThreadMessage, error) {
 	rows, err := s.pool.Query(ctx, `SELECT `+messageColumns+` FROM messages `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)
