@@ -5,7 +5,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/parley-dm/parley/services/console/internal/chart"
+	graphs "github.com/parley-dm/parley/services/console/internal/chart"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/web"
 )
@@ -17,14 +17,14 @@ func (p *Pages) analyticsChart(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := chart.Chart{Dark: r.URL.Query().Get("dark") != ""}
+	c := graphs.Chart{Dark: r.URL.Query().Get("dark") != ""}
 	rows := steps(q, hours)
 	series := func(name string, value func(store.Stats) float64) {
 		values := make([]float64, len(rows))
 		for i, s := range rows {
 			values[i] = value(s)
 		}
-		c.Series = append(c.Series, chart.Series{Name: name, Values: values})
+		c.Series = append(c.Series, graphs.Series{Name: name, Values: values})
 	}
 	switch chi.URLParam(r, "chart") {
 	case "messages":
@@ -36,7 +36,7 @@ func (p *Pages) analyticsChart(w http.ResponseWriter, r *http.Request) error {
 		series("Fallback", func(s store.Stats) float64 { return float64(s.Fallback) })
 		series("By a person", func(s store.Stats) float64 { return float64(s.ByPerson) })
 	case "wait":
-		c.Format = chart.Duration
+		c.Format = graphs.Duration
 		series("Half of the replies within", func(s store.Stats) float64 { return s.Delays.Quantile(.5).Seconds() })
 		series("95 % within", func(s store.Stats) float64 { return s.Delays.Quantile(.95).Seconds() })
 	default:
