@@ -15,8 +15,8 @@ import (
 	"github.com/parley-dm/parley/services/console/internal/webtest"
 )
 
-// said writes a day of an account: questions that are answered by a rule within 800 ms, or not.
-func said(t *testing.T, site *webtest.Site, account string, matched, unmatched int) {
+// wroteADay writes a day of an account: questions that are answered by a rule within 800 ms, or not.
+func wroteADay(t *testing.T, site *webtest.Site, account string, matched, unmatched int) {
 	t.Helper()
 	var conversation string
 	require.NoError(t, site.DB.QueryRow(t.Context(), `INSERT INTO conversations (page_id, instagram_user_id) VALUES ($1, '7001') RETURNING id::text`, account).Scan(&conversation))
@@ -39,8 +39,8 @@ func said(t *testing.T, site *webtest.Site, account string, matched, unmatched i
 func TestAnalyticsCountsWhatWasSaid(t *testing.T) {
 	t.Parallel()
 	site := webtest.Start(t, nil)
-	said(t, site, "171", 30, 5)
-	said(t, site, "172", 3, 0)
+	wroteADay(t, site, "171", 30, 5)
+	wroteADay(t, site, "172", 3, 0)
 	counter := rollup.New(site.Store, telemetry.Discard().Log, time.Now)
 	// The console counts too: whoever comes second leaves it to the other.
 	require.Eventually(t, func() bool {
@@ -78,7 +78,7 @@ func TestAnalyticsCountsWhatWasSaid(t *testing.T) {
 func TestAnalyticsInABrowser(t *testing.T) {
 	t.Parallel()
 	site := webtest.Start(t, nil)
-	said(t, site, "171", 40, 12)
+	wroteADay(t, site, "171", 40, 12)
 	require.Eventually(t, func() bool {
 		require.NoError(t, rollup.New(site.Store, telemetry.Discard().Log, time.Now).Count(t.Context()))
 		accounts, err := site.Store.StatsAccounts(t.Context(), store.All)

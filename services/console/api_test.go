@@ -127,8 +127,8 @@ func TestRulesByTheAPI(t *testing.T) {
 func TestConversationsByTheAPI(t *testing.T) {
 	t.Parallel()
 	site := webtest.Start(t, nil)
-	said(t, site, "171", 3, 0)
-	said(t, site, "172", 1, 0)
+	wroteADay(t, site, "171", 3, 0)
+	wroteADay(t, site, "172", 1, 0)
 	s := newScript(t, site, store.Agent, []string{"conversations:read", "conversations:write", "messages:send"}, "171")
 	_, err := site.DB.Exec(t.Context(), `UPDATE conversations SET last_message_at = now()`)
 	require.NoError(t, err)

@@ -81,7 +81,8 @@ func Start(t *testing.T, change func(*console.Config)) *Site {
 	if change != nil {
 		change(&cfg)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	// Not the test's own, which ends before its cleanups: a browser that is still open would see the console go.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- console.Run(ctx, cfg) }()
 	t.Cleanup(func() {
