@@ -65,7 +65,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	kept := store.New(pool, time.Now)
 	told := hooks.New(kept, hooks.Options{AllowPrivate: cfg.WebhooksPrivate, Log: tel.Log, Now: time.Now})
-	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, desk: d, oidc: provider, api: api.Deps{
+	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, desk: d, oidc: provider, api: api.Deps{ //nolint:contextcheck // each request brings its own
 		Store: kept, Desk: operate.New(operate.Deps{Pipeline: p, Store: kept, Now: time.Now}), Pipeline: p, Rules: repository.NewRules(pool),
 		Log: tel.Log, Now: time.Now, CheckURL: told.CheckURL, WebhooksChanged: told.Changed,
 	}})
@@ -108,7 +108,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, hub
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	stopped := make(chan error, 1)
-	defer context.AfterFunc(ctx, func() {
+	defer context.AfterFunc(ctx, func() { //nolint:revive // the stop function is what is deferred
 		hub.Close()
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 		defer cancel()

@@ -61,7 +61,7 @@ func (h *Hooks) Deliver(ctx context.Context) error {
 // round posts what is due now, and says whether there may be more.
 func (h *Hooks) round(ctx context.Context, client *http.Client) (more bool, err error) {
 	if ctx.Err() != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // it was told to stop
 	}
 	due, err := h.store.DueDeliveries(ctx, atOnce, claim)
 	if err != nil {
@@ -81,7 +81,7 @@ func (h *Hooks) round(ctx context.Context, client *http.Client) (more bool, err 
 func (h *Hooks) deliver(ctx context.Context, client *http.Client, d store.DueDelivery) error {
 	posting, cancel := context.WithTimeout(context.WithoutCancel(ctx), postTimeout)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() {
+	defer context.AfterFunc(ctx, func() { //nolint:revive // the stop function is what is deferred
 		select {
 		case <-posting.Done():
 		case <-time.After(parting):

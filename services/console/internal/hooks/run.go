@@ -25,7 +25,7 @@ func (h *Hooks) Follow(ctx context.Context, o pipeline.Options) (err error) {
 	p, err := pipeline.Open(ctx, o)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was told to stop
+			return nil
 		}
 		return err
 	}

@@ -49,7 +49,7 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, sees func(account st
 	end := time.NewTimer(longest)
 	defer end.Stop()
 	for {
-		ok := true
+		var ok bool
 		select {
 		case <-r.Context().Done():
 			return nil

@@ -48,7 +48,7 @@ func (p *Pages) inboxAddReply(w http.ResponseWriter, r *http.Request) error {
 		Shortcut: strings.TrimPrefix(strings.TrimSpace(r.PostFormValue("shortcut")), "/"), Account: r.PostFormValue("account"),
 		Body: strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("body"), "\r\n", "\n")),
 	}
-	problem := ""
+	var problem string
 	switch {
 	case !shortcut.MatchString(form.Shortcut) || strings.ContainsRune(form.Shortcut, 0):
 		problem = "A shortcut has 1 to 40 characters, no space and no slash."

@@ -123,11 +123,12 @@ func (d *traceData) replied(m *store.ThreadMessage, c *timeChart) {
 		for n := range dl.Attempts {
 			a := &dl.Attempts[n]
 			s := step{Title: fmt.Sprintf("Attempt %d", n+1), At: a.At, Tone: "bad", Attempt: a}
-			if a.Status/100 == 2 {
+			switch {
+			case a.Status/100 == 2:
 				s.Tone, s.Title = "good", s.Title+": taken by Meta"
-			} else if a.Status == 0 {
+			case a.Status == 0:
 				s.Title += ": no answer"
-			} else {
+			default:
 				s.Title += ": refused"
 			}
 			d.Steps = append(d.Steps, s)

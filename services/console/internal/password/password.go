@@ -18,8 +18,12 @@ import (
 const (
 	memory, passes, lanes = 64 << 10, 3, 4 // KiB
 	saltSize, keySize     = 16, 32
-	// MinLength and MaxLength bound a password, in characters. NIST SP 800-63B asks for length and for no kinds of characters.
-	MinLength, MaxLength = 10, 256
+)
+
+// MinLength and MaxLength bound a password, in characters. NIST SP 800-63B asks for length and for no kinds of characters.
+const (
+	MinLength = 10
+	MaxLength = 256
 )
 
 // atOnce bounds the memory that many who sign in at once can take: two times 64 MiB.

@@ -18,7 +18,7 @@ func hasLabel(placeholder string) string {
 // addLabels adds the labels of conversations.
 func (s *Store) addLabels(ctx context.Context, talks []Talk) error {
 	channels, accounts, customers := talkKeys(talks)
-	rows, err := s.pool.Query(ctx, `SELECT l.channel, l.page_id, l.instagram_user_id, l.label
+	rows, err := s.pool.Query(ctx, `SELECT l.channel, l.page_id, l.instagram_user_id, l.label //nolint:rowserrcheck // pgx.ForEachRow returns it
 		FROM unnest($1::text[], $2::text[], $3::text[]) AS k (channel, page_id, instagram_user_id) JOIN conversation_labels l USING (channel, page_id, instagram_user_id)
 		WHERE l.present ORDER BY l.label`, channels, accounts, customers)
 	if err != nil {

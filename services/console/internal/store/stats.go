@@ -25,7 +25,7 @@ func (f StatsFilter) args(more ...any) []any {
 }
 
 // Stats is what was counted in one stretch of time.
-type Stats struct {
+type Stats struct { //nolint:recvcheck // only Add changes it; templates call the others on values
 	At                                          time.Time
 	Inbound, ByRule, Fallback, ByPerson, Failed int64
 	Delays                                      Delays
@@ -47,7 +47,7 @@ func (d Delays) Quantile(q float64) time.Duration {
 		return 0
 	}
 	rest := int64(math.Ceil(q * float64(total)))
-	for i, n := range counts {
+	for i, n := range &counts {
 		if rest -= n; rest <= 0 {
 			return time.Duration(10 * math.Pow(1.25, float64(i)) * float64(time.Millisecond))
 		}
@@ -85,7 +85,7 @@ func (s *Stats) Add(o Stats) {
 
 // Hours reads what was counted, hour by hour over all accounts, oldest first; hours in which nothing was said are left out.
 func (s *Store) Hours(ctx context.Context, f StatsFilter) ([]Stats, error) {
-	rows, err := s.pool.Query(ctx, `SELECT hour, inbound, by_rule, fallback, by_person, failed, delays
+	rows, err := s.pool.Query(ctx, `SELECT hour, inbound, by_rule, fallback, by_person, failed, delays //nolint:rowserrcheck // pgx.ForEachRow returns it
 		FROM stats_hours WHERE `+inRange+` ORDER BY hour`, f.args()...)
 	if err != nil {
 		return nil, fmt.Errorf("read the statistics: %w", err)

@@ -42,7 +42,7 @@ func timeTag(value any, now time.Time, short func(at, now time.Time) string) tem
 		return "–"
 	}
 	at = at.UTC()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // made of digits and constants
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec,gocritic // made of digits and constants
 		at.Format(time.RFC3339Nano), at.Format("Monday, 2 January 2006, 15:04:05 UTC"), short(at, now)))
 }
 

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -28,9 +29,9 @@ func Observe(log *slog.Logger, newID func() string, fail func(http.ResponseWrite
 			w.Header().Set("X-Request-ID", id)
 			r = r.WithContext(context.WithValue(r.Context(), requestKey, id))
 			ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-			defer func() {
+			defer func() { //nolint:contextcheck // it is the request's, in r
 				if p := recover(); p != nil {
-					if p == http.ErrAbortHandler {
+					if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 						panic(p)
 					}
 					log.ErrorContext(r.Context(), "request.panicked", "request_id", id, "panic", p, "stack", string(debug.Stack()))
