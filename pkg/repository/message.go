@@ -122,6 +122,9 @@ type Reaction struct {
 func decodeMetadata(text string) Metadata {
 	var m Metadata
 	_ = json.Unmarshal([]byte(text), &m) // goes on after a field of another type
+	if i := m.Intent; i != nil && i.Trace != nil {
+		i.Trace.Expand(i.RuleID, i.RuleName, i.MatchedOn)
+	}
 	return m
 }
 

@@ -3,6 +3,7 @@ package standalone_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -63,9 +64,10 @@ func whyArchive(t *testing.T, pool *pgxpool.Pool) {
 	}
 	_, err := pool.Exec(t.Context(), `
 		INSERT INTO events (id, channel, account, customer, kind, mid, time, received_at, data)
-		VALUES ('ev_d', 'instagram', $1, '7001', 'decision', 'm_5', now(), now(), $2)`, page,
+		VALUES ($3, 'instagram', $1, '7001', 'decision', 'm_5', now(), now(), $2)`, page,
 		`{"kind": "decision", "decision": {"event_id": "ev_5", "kind": "message", "reason": "person", "trace":
-			{"why": "a person has the conversation", "rules": 12, "engines": [{"name": "takeover", "outcome": "decided"}], "at": "2026-11-20T12:00:05.1Z"}}}`)
+			{"why": "a person has the conversation", "rules": 12, "engines": [{"name": "takeover", "outcome": "decided"}], "at": "2026-11-20T12:00:05.1Z"}}}`,
+		dm.EventID(dm.ChannelInstagram, page, dm.KindDecision, "ev_5"))
 	require.NoError(t, err)
 }
 
@@ -148,4 +150,21 @@ func TestWhyOfWhatWasReallyAnswered(t *testing.T) {
 	require.Contains(t, out, `text       "price?"`)
 	require.Contains(t, out, `text       "18 each."`)
 	require.Contains(t, out, "HTTP 200")
+	require.Contains(t, out, `tried      "price?" version 1: won, keyword "price?" on "price?"`)
+
+	require.Equal(t, http.StatusOK, w.send("demo-secret", hook(page, echo("7002", "by_hand", "Anna here."))))
+	w.eventually(func() bool { return w.held(dm.HoldTakeover) == 1 }, "a person takes over")
+	n := 0
+	w.eventually(func() bool { // until the responder has heard of it
+		n++
+		require.Equal(t, http.StatusOK, w.post("7002", fmt.Sprint("m_silent_", n), "hours?"))
+		return w.count(`SELECT count(*) FROM events WHERE kind = 'decision'`) > 0
+	}, "the bot is silent, and that is kept")
+	var mid string
+	require.NoError(t, w.pool.QueryRow(t.Context(), `SELECT mid FROM events WHERE kind = 'decision' LIMIT 1`).Scan(&mid))
+	w.eventually(func() bool { return w.count(`SELECT count(*) FROM messages WHERE mid = $1`, mid) == 1 }, "so is the message")
+	code, out, stderr = execute(t, w.environ, "why", mid)
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, out, "not answered")
+	require.Contains(t, out, "reason     person")
 }

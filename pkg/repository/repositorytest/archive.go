@@ -78,7 +78,7 @@ func Reply(c dm.Conversation, n, part int, eventID string) repository.Message {
 	m.Metadata = repository.Metadata{
 		Intent: &repository.Intent{
 			ID: "in_1", Part: part, Of: 2, EventID: eventID, Origin: dm.OriginRule, RuleID: "r", RuleName: "prices", MatchedOn: "price",
-			CreatedAt: noon(), Trace: &dm.Trace{Rules: 3, Tried: []dm.TraceRule{{ID: "r", Won: true, Keyword: "price"}}}, Message: &dm.Part{Kind: dm.PartText, QuickReplies: []dm.QuickReply{{Title: "Yes"}}},
+			CreatedAt: noon(), Trace: &dm.Trace{Rules: 3, Tried: []dm.TraceRule{{ID: "r", Name: "prices", Won: true, Keyword: "price"}}}, Message: &dm.Part{Kind: dm.PartText, QuickReplies: []dm.QuickReply{{Title: "Yes"}}},
 		},
 		Delivery: &repository.Delivery{ID: "de_1", IntentID: "in_1", Outcome: dm.OutcomeSent, At: m.At, Attempts: []dm.Attempt{{At: m.At, DurationMS: 12, Status: 200}}},
 	}

@@ -134,10 +134,11 @@ func TestEverythingOfACustomerAndNothingOfOthers(t *testing.T) {
 	}
 	b.exec(`CREATE TABLE contacts (channel text, page_id text, instagram_user_id text)`)
 	b.exec(`CREATE TABLE conversation_labels (conversation_id uuid REFERENCES conversations (id), label text)`)
-	b.exec(`CREATE TABLE webhook_deliveries (account text, body jsonb)`)
+	b.exec(`INSERT INTO outgoing_webhooks (url, secret, events) VALUES ('https://example.com', 's', '{message.received}')`)
 	b.exec(`INSERT INTO contacts SELECT channel, page_id, instagram_user_id FROM conversations`)
 	b.exec(`INSERT INTO conversation_labels SELECT id, 'vip' FROM conversations`)
-	b.exec(`INSERT INTO webhook_deliveries SELECT page_id, jsonb_build_object('data', jsonb_build_object('customer', instagram_user_id)) FROM conversations`)
+	b.exec(`INSERT INTO webhook_deliveries (webhook_id, event, event_id, account, body)
+		SELECT w.id, 'message.received', c.id::text, c.page_id, jsonb_build_object('data', jsonb_build_object('customer', c.instagram_user_id)) FROM conversations c, outgoing_webhooks w`)
 
 	watching, stop := context.WithCancel(t.Context())
 	defer stop()

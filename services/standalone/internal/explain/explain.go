@@ -33,7 +33,6 @@ type Messages interface {
 // Events finds what is no message.
 type Events interface {
 	Get(ctx context.Context, id string) (repository.Event, error)
-	List(ctx context.Context, q repository.EventQuery) ([]repository.Event, error)
 }
 
 // Explanation is all that is known of why a message was answered so, or why one was sent.
@@ -147,28 +146,27 @@ func decided(replies []repository.Message) *Decision {
 
 // unanswered finds the decision to say nothing.
 func (x *Explanation) unanswered(ctx context.Context, a Archive, m *repository.Message) error {
-	if m.MID == "" {
+	if m.Metadata.EventID == "" {
 		return nil
 	}
-	found, err := a.Events.List(ctx, repository.EventQuery{Conversation: m.Conversation, Kind: kindDecision, MID: m.MID, Limit: 1})
-	if err != nil || len(found) == 0 {
+	// The event of a decision has its id from the event that was decided.
+	e, err := a.Events.Get(ctx, dm.EventID(m.Channel, m.Account, dm.KindDecision, m.Metadata.EventID))
+	if errors.Is(err, repository.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	var data struct {
-		Decision struct {
-			Reason string    `json:"reason"`
-			Trace  *dm.Trace `json:"trace"`
-		} `json:"decision"`
+	var data dm.Event
+	if err := json.Unmarshal(e.Data, &data); err != nil {
+		return fmt.Errorf("read event %s: %w", e.ID, err)
 	}
-	if err := json.Unmarshal(found[0].Data, &data); err != nil {
-		return fmt.Errorf("read event %s: %w", found[0].ID, err)
+	if data.Decision == nil {
+		return fmt.Errorf("event %s: got no decision, expected one", e.ID)
 	}
-	x.Decision = &Decision{EventID: found[0].ID, Reason: data.Decision.Reason, Trace: data.Decision.Trace}
+	x.Decision = &Decision{EventID: e.ID, Reason: data.Decision.Reason, Trace: data.Decision.Trace}
 	return nil
 }
-
-// kindDecision is the kind of event that says why a message got no answer.
-const kindDecision dm.EventKind = "decision"
 
 // outbound finds what a message of ours answers.
 func (x *Explanation) outbound(ctx context.Context, a Archive) error {

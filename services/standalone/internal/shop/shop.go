@@ -4,72 +4,56 @@ package shop
 import (
 	"context"
 	_ "embed" // the rules are a file, to be read and changed as one
-	"encoding/json"
 	"fmt"
-
-	"github.com/jackc/pgx/v5"
+	"time"
 
 	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/postgres"
+	"github.com/parley-dm/parley/pkg/repository"
+	"github.com/parley-dm/parley/pkg/rules"
+	"github.com/parley-dm/parley/pkg/rules/rulefile"
 )
 
-//go:embed rules.json
-var rules []byte
+//go:embed rules.yaml
+var file []byte
 
-// Rule is one row of response_rules.
-type Rule struct {
-	Name      string   `json:"name"`
-	Priority  int      `json:"priority"`
-	MatchType string   `json:"match_type"`
-	Keywords  []string `json:"keywords"`
-	Response  string   `json:"response_text"`
-}
+// by is who is said to have made the rules.
+const by = "parley demo"
 
 // Rules are the example rules.
-func Rules() ([]Rule, error) {
-	var out []Rule
-	if err := json.Unmarshal(rules, &out); err != nil {
+func Rules() ([]rules.Rule, error) {
+	out, err := rulefile.Parse("rules.yaml", file)
+	if err != nil {
 		return nil, fmt.Errorf("read the example rules: %w", err)
 	}
 	return out, nil
 }
 
 // Furnish puts the example rules into a table that has none; rules that are there already are somebody's own. It returns
-// how many it put there.
+// how many it put there. Of two demos on one database the second finds the first's rules as they are.
 func Furnish(ctx context.Context, db config.Database) (count int, err error) {
 	examples, err := Rules()
 	if err != nil {
 		return 0, err
 	}
-	conn, err := pgx.Connect(ctx, db.URL.Reveal())
+	pool, err := postgres.Open(ctx, db, postgres.Options{Name: "demo", MaxConns: 1})
 	if err != nil {
-		return 0, fmt.Errorf("connect to the database: %w", err)
+		return 0, err
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		count, err = insert(ctx, tx, examples)
-		return err
-	})
+	defer pool.Close()
+	repo := repository.NewRules(pool)
+	stored, err := repo.List(ctx)
+	if err != nil || len(stored) > 0 {
+		return 0, err
+	}
+	set := repository.Import{By: by, Rules: make([]repository.Rule, len(examples))}
+	for i, r := range examples {
+		r.CreatedAt = time.Time{} // now, in the order of the file
+		set.Rules[i] = repository.Rule{Rule: r}
+	}
+	plan, err := repo.Import(ctx, set)
 	if err != nil {
 		return 0, fmt.Errorf("insert the example rules: %w", err)
 	}
-	return count, nil
-}
-
-func insert(ctx context.Context, tx pgx.Tx, examples []Rule) (int, error) {
-	// Against a second demo on the same database: one of the two finds the other's rules.
-	if _, err := tx.Exec(ctx, `LOCK TABLE response_rules IN SHARE ROW EXCLUSIVE MODE`); err != nil {
-		return 0, err
-	}
-	var furnished bool
-	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM response_rules)`).Scan(&furnished); err != nil || furnished {
-		return 0, err
-	}
-	for _, r := range examples {
-		_, err := tx.Exec(ctx, `INSERT INTO response_rules (name, keywords, match_type, response_text, priority) VALUES ($1, $2, $3, $4, $5)`,
-			r.Name, r.Keywords, r.MatchType, r.Response, r.Priority)
-		if err != nil {
-			return 0, fmt.Errorf("rule %s: %w", r.Name, err)
-		}
-	}
-	return len(examples), nil
+	return len(plan.Created), nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/repository"
 	"github.com/parley-dm/parley/pkg/rules"
+	"github.com/parley-dm/parley/pkg/rules/language"
 	"github.com/parley-dm/parley/pkg/rules/template"
 )
 
@@ -138,7 +139,7 @@ func (a *archive) conversation(ctx context.Context) error {
 		}
 		turn := rules.TurnOf(&event, first)
 		turn.Now, turn.History, turn.Labels, turn.Returning = m.At, did, labels, returning
-		turn.Language = func() string { return languageOf(answers[m.Metadata.EventID]) }
+		turn.Language = func() string { return language.Detect(event.Text) }
 		verdict := a.set.Decide(turn)
 		if verdict.Matched {
 			p := did[verdict.Rule.ID]
@@ -237,16 +238,6 @@ func depends(r rules.Rule) bool {
 		}
 	}
 	return len(r.Then.ByLanguage) > 0 || slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(s, "{{") })
-}
-
-// languageOf is what the message was taken to be written in when it was answered.
-func languageOf(answers []*repository.Message) string {
-	for _, m := range answers {
-		if t := m.Metadata.Intent.Trace; t != nil && t.Language != "" {
-			return t.Language
-		}
-	}
-	return ""
 }
 
 // eventOf is the event that a message was, as it was said first.

@@ -16,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/parley-dm/parley/pkg/rules"
+	"github.com/parley-dm/parley/pkg/rules/language"
 )
 
 // maxCases bounds a file of cases.
@@ -30,7 +31,7 @@ type Case struct {
 	Rule string `yaml:"rule"`
 	// On is what happened, as in a rule; a text if empty.
 	On []rules.Occasion `yaml:"on"`
-	// Account, Language, Intent, Sentiment and Labels are what rules may ask for.
+	// Account, Language, Intent, Sentiment and Labels are what rules may ask for; without Language the message tells.
 	Account   string   `yaml:"account"`
 	Language  string   `yaml:"language"`
 	Intent    string   `yaml:"intent"`
@@ -109,7 +110,7 @@ func Check(set *rules.Set, cases []Case, now time.Time) []Difference {
 func (c *Case) turn(n int, now time.Time) rules.Turn {
 	t := rules.Turn{
 		EventID: fmt.Sprintf("case %d", n), Account: c.Account, Occasions: c.On, Texts: []string{c.Message}, Intent: c.Intent, Sentiment: c.Sentiment,
-		Returning: c.Returning, Labels: c.Labels, Now: c.At, Language: func() string { return c.Language },
+		Returning: c.Returning, Labels: c.Labels, Now: c.At, Language: func() string { return cmp.Or(c.Language, language.Detect(c.Message)) },
 	}
 	if len(t.Occasions) == 0 {
 		t.Occasions = []rules.Occasion{cmp.Or(occasionOf(c), rules.OnText)}
