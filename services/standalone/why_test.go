@@ -64,7 +64,7 @@ func whyArchive(t *testing.T, pool *pgxpool.Pool) {
 	}
 	_, err := pool.Exec(t.Context(), `
 		INSERT INTO events (id, channel, account, customer, kind, mid, time, received_at, data)
-		VALUES ($3, 'instagram', $1, '7001', 'decision', 'm_5', now(), now(), $2)`, page,
+		VALUES ($3, 'instagram', $1, '7001', 'decision', 'm_5', now(), current_timestamp, $2)`, page,
 		`{"kind": "decision", "decision": {"event_id": "ev_5", "kind": "message", "reason": "person", "trace":
 			{"why": "a person has the conversation", "rules": 12, "engines": [{"name": "takeover", "outcome": "decided"}], "at": "2026-11-20T12:00:05.1Z"}}}`,
 		dm.EventID(dm.ChannelInstagram, page, dm.KindDecision, "ev_5"))

@@ -107,14 +107,16 @@ func emptied(ctx context.Context, tx pgx.Tx, page [][16]byte, r *Request) (ids [
 	if err != nil {
 		return nil, nil, fmt.Errorf("find empty conversations: %w", err)
 	}
-	var id [16]byte
-	var c dm.Conversation
-	_, err = pgx.ForEachRow(rows, []any{&id, &c.Channel, &c.Account, &c.Customer}, func() error {
-		ids, gone = append(ids, id), append(gone, c)
-		return nil
-	})
+	type row struct {
+		ID                         [16]byte
+		Channel, Account, Customer string
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
 	if err != nil {
 		return nil, nil, fmt.Errorf("find empty conversations: %w", err)
+	}
+	for _, f := range found {
+		ids, gone = append(ids, f.ID), append(gone, dm.Conversation{Channel: dm.Channel(f.Channel), Account: f.Account, Customer: f.Customer})
 	}
 	return ids, gone, nil
 }

@@ -106,7 +106,7 @@ type Result struct {
 // rounds bounds how often what came meanwhile is looked for.
 const rounds = 3
 
-// ErrRestless: the customer, or who answers them, goes on writing.
+// ErrRestless says that the customer, or who answers them, goes on writing.
 var ErrRestless = errors.New("something new came each time that it was looked for; run it again")
 
 // Run erases, or counts. The bus may be nil, and is then left alone. When it fails in the middle it may be run again.
@@ -116,7 +116,8 @@ func Run(ctx context.Context, pool *pgxpool.Pool, conn *bus.Conn, r Request) (Re
 		return result, err
 	}
 	if !r.Before.IsZero() {
-		return result, r.byAge(ctx, pool, conn, &result)
+		err := r.byAge(ctx, pool, conn, &result)
+		return result, err
 	}
 	for range rounds {
 		found, err := r.round(ctx, pool, conn, &result)

@@ -29,34 +29,43 @@ func others(ctx context.Context, tx pgx.Tx) ([]step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for tables: %w", err)
 	}
-	var steps []step
-	var table string
-	var columns []string
-	_, err = pgx.ForEachRow(rows, []any{&table, &columns}, func() error {
-		has := map[string]bool{}
-		for _, c := range columns {
-			has[c] = true
-		}
-		where := ""
-		switch {
-		case table == webhooks && has["account"] && has["body"]:
-			where = byBody
-		case has["page_id"] && has["instagram_user_id"]:
-			where = byKey
-		case has["account"] && has["customer"]:
-			where = byAccount
-		case has["conversation_id"]:
-			where = byRow
-		default:
-			return fmt.Errorf("table %s: it does not say whose its rows are: %v", table, columns)
-		}
-		steps = append(steps, step{table: table, sql: `DELETE FROM ` + table + where})
-		return nil
-	})
+	type row struct {
+		Table   string
+		Columns []string
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
 	if err != nil {
 		return nil, fmt.Errorf("look for tables: %w", err)
 	}
+	steps := make([]step, len(tables))
+	for i, t := range tables {
+		where, err := whose(t.Table, t.Columns)
+		if err != nil {
+			return nil, err
+		}
+		steps[i] = step{table: t.Table, sql: `DELETE FROM ` + t.Table + where}
+	}
 	return steps, nil
+}
+
+// whose is how a table says whose a row is.
+func whose(table string, columns []string) (where string, err error) {
+	has := map[string]bool{}
+	for _, c := range columns {
+		has[c] = true
+	}
+	switch {
+	case table == webhooks && has["account"] && has["body"]:
+		return byBody, nil
+	case has["page_id"] && has["instagram_user_id"]:
+		return byKey, nil
+	case has["account"] && has["customer"]:
+		return byAccount, nil
+	case has["conversation_id"]:
+		return byRow, nil
+	default:
+		return "", fmt.Errorf("table %s: it does not say whose its rows are: %v", table, columns)
+	}
 }
 
 // of is the steps with an account and a customer.

@@ -172,12 +172,15 @@ WHERE c.page_id = $1 AND c.instagram_user_id = $2 AND m.mid IS NOT NULL`
 func (t *target) fromRows(ctx context.Context, pool *pgxpool.Pool) error {
 	if t.Customer != "" {
 		rows, err := pool.Query(ctx, midsOfCustomer, t.Account, t.Customer)
-		if err == nil {
-			var mid string
-			_, err = pgx.ForEachRow(rows, []any{&mid}, func() error { t.mids[mid] = true; return nil })
-		}
 		if err != nil {
 			return fmt.Errorf("find the customer's messages: %w", err)
+		}
+		mids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return fmt.Errorf("find the customer's messages: %w", err)
+		}
+		for _, mid := range mids {
+			t.mids[mid] = true
 		}
 		return nil
 	}

@@ -40,9 +40,9 @@ func (p *printer) line(format string, args ...any) {
 }
 
 // field prints one fact; what is not known is left out.
-func (p *printer) field(indent, name, value string) {
+func (p *printer) field(name, value string) {
 	if value != "" {
-		p.line("%s%-10s %s", indent, name, value)
+		p.line("  %-10s %s", name, value)
 	}
 }
 
@@ -55,21 +55,21 @@ func at(t time.Time) string {
 
 func (p *printer) message(m *repository.Message) {
 	p.line("message")
-	p.field("  ", "mid", cmp.Or(m.MID, "none yet"))
-	p.field("  ", "id", m.ID)
+	p.field("mid", cmp.Or(m.MID, "none yet"))
+	p.field("id", m.ID)
 	who := "customer " + m.Customer + " to account " + m.Account
 	if m.Direction == repository.Outbound {
 		who = "account " + m.Account + " to customer " + m.Customer
 	}
-	p.field("  ", "from", who+", "+string(m.Channel))
-	p.field("  ", "at", at(m.At))
-	p.field("  ", "what", m.Type+", "+m.Status)
-	p.field("  ", "text", quoted(m.Text))
-	p.field("  ", "payload", quoted(m.Metadata.Payload))
+	p.field("from", who+", "+string(m.Channel))
+	p.field("at", at(m.At))
+	p.field("what", m.Type+", "+m.Status)
+	p.field("text", quoted(m.Text))
+	p.field("payload", quoted(m.Metadata.Payload))
 	if n := len(m.Metadata.Edits); n > 0 {
-		p.field("  ", "edits", fmt.Sprintf("%d, first it was %s", n, quoted(m.Metadata.FirstText)))
+		p.field("edits", fmt.Sprintf("%d, first it was %s", n, quoted(m.Metadata.FirstText)))
 	}
-	p.field("  ", "unsent", at(m.DeletedAt))
+	p.field("unsent", at(m.DeletedAt))
 }
 
 func quoted(s string) string {
@@ -83,16 +83,16 @@ func (p *printer) answers(x *Explanation) {
 	switch {
 	case x.Answers != nil:
 		p.line("answers")
-		p.field("  ", "mid", cmp.Or(x.Answers.MID, "none"))
-		p.field("  ", "id", x.Answers.ID)
-		p.field("  ", "at", at(x.Answers.At))
-		p.field("  ", "what", x.Answers.Type)
-		p.field("  ", "text", quoted(x.Answers.Text))
+		p.field("mid", cmp.Or(x.Answers.MID, "none"))
+		p.field("id", x.Answers.ID)
+		p.field("at", at(x.Answers.At))
+		p.field("what", x.Answers.Type)
+		p.field("text", quoted(x.Answers.Text))
 	case x.Event != nil:
 		p.line("answers")
-		p.field("  ", "event", x.Event.ID)
-		p.field("  ", "at", at(x.Event.At))
-		p.field("  ", "what", string(x.Event.Kind))
+		p.field("event", x.Event.ID)
+		p.field("at", at(x.Event.At))
+		p.field("what", string(x.Event.Kind))
 	case x.Message.Metadata.Intent == nil:
 		p.line("answers nothing that is known: it was not sent by Parley%s", byApp(x.Message.Metadata.AppID))
 	case x.Message.Metadata.Intent.EventID == "":
@@ -119,33 +119,33 @@ func (p *printer) decision(x *Explanation) {
 	}
 	p.line("decision")
 	p.line("  %s", d.said())
-	p.field("  ", "reason", d.Reason)
+	p.field("reason", d.Reason)
 	t := d.Trace
 	if t == nil {
 		return
 	}
 	if t.Why != "" {
-		p.field("  ", "why", t.Why)
+		p.field("why", t.Why)
 	}
-	p.field("  ", "at", at(t.At))
+	p.field("at", at(t.At))
 	if t.Micros > 0 {
-		p.field("  ", "took", (time.Duration(t.Micros) * time.Microsecond).String())
+		p.field("took", (time.Duration(t.Micros) * time.Microsecond).String())
 	}
-	p.field("  ", "occasion", strings.Join(t.Occasions, ", "))
-	p.field("  ", "language", t.Language)
-	p.field("  ", "intent", t.Intent)
-	p.field("  ", "sentiment", t.Sentiment)
+	p.field("occasion", strings.Join(t.Occasions, ", "))
+	p.field("language", t.Language)
+	p.field("intent", t.Intent)
+	p.field("sentiment", t.Sentiment)
 	if t.Rules > 0 || t.RulesVersion != "" {
-		p.field("  ", "rules", strings.TrimSpace(fmt.Sprintf("%d %s", t.Rules, version(t.RulesVersion))))
+		p.field("rules", strings.TrimSpace(fmt.Sprintf("%d %s", t.Rules, version(t.RulesVersion))))
 	}
 	for _, e := range t.Engines {
-		p.field("  ", "asked", e.Name+": "+e.Outcome+detail(e.Detail))
+		p.field("asked", e.Name+": "+e.Outcome+detail(e.Detail))
 	}
 	for _, r := range t.Tried {
-		p.field("  ", "tried", tried(r))
+		p.field("tried", tried(r))
 	}
 	if t.MoreTried > 0 {
-		p.field("  ", "tried", fmt.Sprintf("and %d more", t.MoreTried))
+		p.field("tried", fmt.Sprintf("and %d more", t.MoreTried))
 	}
 }
 
@@ -206,12 +206,12 @@ func tried(r dm.TraceRule) string {
 
 func (p *printer) reply(m *repository.Message, n, of int) {
 	p.line("reply %d of %d", n+1, of)
-	p.field("  ", "mid", cmp.Or(m.MID, "none yet"))
-	p.field("  ", "id", m.ID)
-	p.field("  ", "what", m.Type+", "+m.Status)
-	p.field("  ", "text", quoted(m.Text))
+	p.field("mid", cmp.Or(m.MID, "none yet"))
+	p.field("id", m.ID)
+	p.field("what", m.Type+", "+m.Status)
+	p.field("text", quoted(m.Text))
 	if i := m.Metadata.Intent; i != nil && i.Origin == dm.OriginOperator {
-		p.field("  ", "by", "a person")
+		p.field("by", "a person")
 	}
 	p.outcome(m)
 }
@@ -228,14 +228,14 @@ func (p *printer) delivery(m *repository.Message) {
 func (p *printer) outcome(m *repository.Message) {
 	d := m.Metadata.Delivery
 	if d == nil {
-		p.field("  ", "outcome", "not known yet")
+		p.field("outcome", "not known yet")
 		return
 	}
-	p.field("  ", "outcome", string(d.Outcome)+" at "+at(d.At))
-	p.field("  ", "reason", d.Reason)
-	p.field("  ", "stop", string(d.Stop))
+	p.field("outcome", string(d.Outcome)+" at "+at(d.At))
+	p.field("reason", d.Reason)
+	p.field("stop", string(d.Stop))
 	for i, a := range d.Attempts {
-		p.field("  ", fmt.Sprintf("attempt %d", i+1), attempt(a))
+		p.field(fmt.Sprintf("attempt %d", i+1), attempt(a))
 	}
 }
 
