@@ -305,8 +305,8 @@ type rulesTryCommand struct {
 // Help says what is compared.
 func (*rulesTryCommand) Help() string {
 	return `Compares, for each archived message of a customer, which rule answered it with which rule of the file would. Limits, labels and
-first contact are followed as the new rules would have had them. Messages that a person answered are not compared, nor comments,
-reactions and referrals, nor texts that depend on the customer's name, on a turn or on the language.`
+first contact are followed as the new rules would have had them. What nothing answered, such as while a person had the conversation,
+is shown as (nothing). Messages that a person answered are not compared, nor comments, reactions and referrals, nor texts that depend on the customer's name, on a turn or on the language.`
 }
 
 // Run tries rules.

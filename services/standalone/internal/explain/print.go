@@ -124,7 +124,7 @@ func (p *printer) decision(x *Explanation) {
 	if t == nil {
 		return
 	}
-	if t.Why != "" {
+	if t.Why != d.Reason {
 		p.field("why", t.Why)
 	}
 	p.field("at", at(t.At))
