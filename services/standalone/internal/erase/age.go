@@ -43,7 +43,7 @@ func (r *Request) byAge(ctx context.Context, pool *pgxpool.Pool, conn *bus.Conn,
 		}
 	}
 	for last := ([16]byte{}); ; {
-		next, gone, err := r.oldPage(ctx, pool, last, result.Counts)
+		next, gone, err := r.oldPage(ctx, pool, last, result)
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (r *Request) byAge(ctx context.Context, pool *pgxpool.Pool, conn *bus.Conn,
 }
 
 // oldPage goes through one page of conversations, and says which was the last and which are gone.
-func (r *Request) oldPage(ctx context.Context, pool *pgxpool.Pool, after [16]byte, counts Counts) (last [16]byte, gone []dm.Conversation, err error) {
+func (r *Request) oldPage(ctx context.Context, pool *pgxpool.Pool, after [16]byte, result *Result) (last [16]byte, gone []dm.Conversation, err error) {
 	last = after
 	err = r.inTx(ctx, pool, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, oldConversations, r.Account, r.Before, after, conversationPage)
@@ -82,22 +82,23 @@ func (r *Request) oldPage(ctx context.Context, pool *pgxpool.Pool, after [16]byt
 			return nil
 		}
 		last = page[len(page)-1]
-		if err := run(ctx, tx, []step{{"messages", deleteOldMessages, []any{page, r.Before}}}, counts); err != nil {
+		files, err := eraseMedia(ctx, tx, result.Counts, deleteMediaOfConversations, page, r.Before)
+		if err != nil {
+			return err
+		}
+		result.Media = append(result.Media, files...)
+		if err := run(ctx, tx, []step{{"messages", deleteOldMessages, []any{page, r.Before}}}, result.Counts); err != nil {
 			return err
 		}
 		var ids [][16]byte
 		if ids, gone, err = emptied(ctx, tx, page, r); err != nil || len(ids) == 0 {
 			return err
 		}
-		more, err := others(ctx, tx)
-		if err != nil {
-			return err
-		}
 		var steps []step
 		for _, c := range gone {
-			steps = append(steps, of(more, c.Account, c.Customer)...)
+			steps = append(steps, others(c.Account, c.Customer)...)
 		}
-		return run(ctx, tx, append(steps, step{"conversations", deleteConversations, []any{ids}}), counts)
+		return run(ctx, tx, append(steps, step{"conversations", deleteConversations, []any{ids}}), result.Counts)
 	})
 	return last, gone, err
 }

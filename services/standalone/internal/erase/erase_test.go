@@ -132,11 +132,14 @@ func TestEverythingOfACustomerAndNothingOfOthers(t *testing.T) {
 		_, err = ledger.Put(t.Context(), topology.LedgerKey("in_"+customer, 0), []byte(`{"state":"sent"}`))
 		require.NoError(t, err)
 	}
-	b.exec(`CREATE TABLE contacts (channel text, page_id text, instagram_user_id text)`)
-	b.exec(`CREATE TABLE conversation_labels (conversation_id uuid REFERENCES conversations (id), label text)`)
 	b.exec(`INSERT INTO outgoing_webhooks (url, secret, events) VALUES ('https://example.com', 's', '{message.received}')`)
-	b.exec(`INSERT INTO contacts SELECT channel, page_id, instagram_user_id FROM conversations`)
-	b.exec(`INSERT INTO conversation_labels SELECT id, 'vip' FROM conversations`)
+	b.exec(`INSERT INTO contacts (channel, page_id, instagram_user_id, fetched_at) SELECT channel, page_id, instagram_user_id, now() FROM conversations`)
+	for position, key := range []string{"own", "shared"} { // the second customer sent one of the first's pictures, too
+		b.exec(`INSERT INTO media (account, mid, position, status, key, content_type, bytes, sha256)
+			SELECT account, mid, $1, 'stored', $2 || CASE WHEN $2 = 'own' THEN mid ELSE '' END, 'image/png', 1, 'x' FROM messages WHERE direction = 'inbound'`, position, key)
+	}
+	b.exec(`INSERT INTO conversation_desk (conversation_id, note) SELECT id, 'likes aubergines' FROM conversations`)
+	b.exec(`INSERT INTO conversation_labels (channel, page_id, instagram_user_id, label, present, at) SELECT channel, page_id, instagram_user_id, 'vip', true, now() FROM conversations`)
 	b.exec(`INSERT INTO webhook_deliveries (webhook_id, event, event_id, account, body)
 		SELECT w.id, 'message.received', c.id::text, c.page_id, jsonb_build_object('data', jsonb_build_object('customer', c.instagram_user_id)) FROM conversations c, outgoing_webhooks w`)
 
@@ -157,14 +160,15 @@ func TestEverythingOfACustomerAndNothingOfOthers(t *testing.T) {
 	result := b.run(erase.Request{Account: account, Customer: "7001"})
 	require.Equal(t, erase.Counts{
 		"table messages": 2, "table message_changes": 1, "table events": 1, "table conversations": 1, "table contacts": 1, "table conversation_labels": 1,
-		"table webhook_deliveries": 1, "stream DM_EVENTS": 3, "stream DM_INTENTS": 1, "stream DM_PARKED": 1, "stream DM_DELIVERIES": 1, "stream DM_DEAD": 2,
+		"table webhook_deliveries": 1, "table media": 2, "stream DM_EVENTS": 3, "stream DM_INTENTS": 1, "stream DM_PARKED": 1, "stream DM_DELIVERIES": 1, "stream DM_DEAD": 2,
 		"bucket parley_conversations": 1,
 	}, result.Counts)
 	require.EqualValues(t, 1, result.Unsent)
+	require.Equal(t, []string{"ownm_1"}, result.Media, "what others have, too, stays")
 	require.Equal(t, topology.ConversationKey(conversation("7001")), <-gone, "whoever watches the bucket hears of it")
 	stop()
 	require.NoError(t, <-ended)
-	for table, n := range map[string]int{"messages": 2, "events": 1, "message_changes": 1, "conversations": 1, "contacts": 1, "conversation_labels": 1, "webhook_deliveries": 1, "erasures": 1} {
+	for table, n := range map[string]int{"messages": 2, "events": 1, "message_changes": 1, "conversations": 1, "contacts": 1, "conversation_labels": 1, "webhook_deliveries": 1, "conversation_desk": 1, "media": 2, "erasures": 1} {
 		require.Equal(t, n, b.count(`SELECT count(*) FROM `+table), table)
 	}
 	require.EqualValues(t, 3, b.left(topology.Events))

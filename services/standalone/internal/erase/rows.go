@@ -63,17 +63,18 @@ func (t *target) eraseRows(ctx context.Context, pool *pgxpool.Pool, counts Count
 		if _, err := tx.Exec(ctx, lockArchive); err != nil {
 			return fmt.Errorf("lock the archive: %w", err)
 		}
-		var unsent int64
+		found := Result{Counts: counts}
 		var err error
 		if t.Customer != "" {
-			unsent, err = t.eraseCustomer(ctx, tx, counts)
+			err = t.eraseCustomer(ctx, tx, &found)
 		} else {
-			unsent, err = t.eraseMessage(ctx, tx, counts)
+			err = t.eraseMessage(ctx, tx, &found)
 		}
 		if err != nil {
 			return err
 		}
-		result.Unsent += unsent
+		result.Unsent += found.Unsent
+		result.Media = append(result.Media, found.Media...)
 		if len(counts) == 0 {
 			return nil
 		}
@@ -115,52 +116,54 @@ func (r *Request) audit(ctx context.Context, tx pgx.Tx, counts Counts) error {
 	return nil
 }
 
-func (t *target) eraseCustomer(ctx context.Context, tx pgx.Tx, counts Counts) (unsent int64, err error) {
+func (t *target) eraseCustomer(ctx context.Context, tx pgx.Tx, found *Result) error {
 	rows, err := tx.Query(ctx, conversationsOfCustomer, t.Account, t.Customer)
 	if err != nil {
-		return 0, fmt.Errorf("find the customer's conversations: %w", err)
+		return fmt.Errorf("find the customer's conversations: %w", err)
 	}
 	conversations, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
 	if err != nil {
-		return 0, fmt.Errorf("find the customer's conversations: %w", err)
+		return fmt.Errorf("find the customer's conversations: %w", err)
 	}
-	if err := tx.QueryRow(ctx, unsentOfConversations, conversations).Scan(&unsent); err != nil {
-		return 0, fmt.Errorf("count what is not sent yet: %w", err)
+	if err := tx.QueryRow(ctx, unsentOfConversations, conversations).Scan(&found.Unsent); err != nil {
+		return fmt.Errorf("count what is not sent yet: %w", err)
+	}
+	if found.Media, err = eraseMedia(ctx, tx, found.Counts, deleteMediaOfConversations, conversations, nil); err != nil {
+		return err
 	}
 	steps := []step{
 		{"message_changes", deleteChanges, []any{t.Account, slices.AppendSeq([]string{}, maps.Keys(t.mids))}},
 		{"messages", deleteMessages, []any{conversations}},
 		{"events", deleteCustomerEvents, []any{t.Account, t.Customer}},
 	}
-	more, err := others(ctx, tx)
-	if err != nil {
-		return 0, err
-	}
-	steps = append(append(steps, of(more, t.Account, t.Customer)...), step{"conversations", deleteConversations, []any{conversations}})
-	return unsent, run(ctx, tx, steps, counts)
+	steps = append(append(steps, others(t.Account, t.Customer)...), step{"conversations", deleteConversations, []any{conversations}})
+	return run(ctx, tx, steps, found.Counts)
 }
 
-func (t *target) eraseMessage(ctx context.Context, tx pgx.Tx, counts Counts) (unsent int64, err error) {
+func (t *target) eraseMessage(ctx context.Context, tx pgx.Tx, found *Result) (err error) {
+	if found.Media, err = eraseMedia(ctx, tx, found.Counts, deleteMediaOfMessage, t.Account, t.MID); err != nil {
+		return err
+	}
 	steps := []step{{"message_changes", deleteChanges, []any{t.Account, []string{t.MID}}}}
 	var event, intent, customer string
 	var conversation [16]byte
 	err = tx.QueryRow(ctx, messageOf, t.Account, t.MID).Scan(&event, &intent, &conversation, &customer)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return 0, run(ctx, tx, steps, counts)
+		return run(ctx, tx, steps, found.Counts)
 	case err != nil:
-		return 0, fmt.Errorf("find the message: %w", err)
+		return fmt.Errorf("find the message: %w", err)
 	}
 	if event != "" {
-		if err := tx.QueryRow(ctx, unsentAnswers, conversation, event).Scan(&unsent); err != nil {
-			return 0, fmt.Errorf("count what is not sent yet: %w", err)
+		if err := tx.QueryRow(ctx, unsentAnswers, conversation, event).Scan(&found.Unsent); err != nil {
+			return fmt.Errorf("count what is not sent yet: %w", err)
 		}
 		steps = append(steps, step{"messages (their traces)", forgetWords, []any{conversation, event}})
 	}
 	steps = append(steps,
 		step{"events", deleteMessageEvents, []any{t.Account, customer, t.MID}},
 		step{"messages", deleteMessage, []any{t.Account, t.MID}})
-	return unsent, run(ctx, tx, steps, counts)
+	return run(ctx, tx, steps, found.Counts)
 }
 
 // midsOfCustomer finds changes that Meta told of without saying whose message it is.
