@@ -31,8 +31,8 @@ func (c *timeChart) add(name, tone string, from, to time.Time) {
 	c.bars = append(c.bars, timeBar{name, tone, from, to})
 }
 
-// chart is what the template draws: bars and lines with their places.
-type chart struct {
+// drawing is what the template draws: bars and lines with their places.
+type drawing struct {
 	Width, Height int
 	Bars          []chartLine
 	Ticks         []chartTick
@@ -50,8 +50,8 @@ type chartTick struct {
 }
 
 // draw gives every bar its place.
-func (c *timeChart) draw() chart {
-	out := chart{Width: chartWidth, Height: chartBar*len(c.bars) + 30}
+func (c *timeChart) draw() drawing {
+	out := drawing{Width: chartWidth, Height: chartBar*len(c.bars) + 30}
 	if len(c.bars) == 0 {
 		return out
 	}

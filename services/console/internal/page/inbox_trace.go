@@ -18,7 +18,7 @@ type traceData struct {
 	Back  string
 	Asked string // the id of the message that was asked for
 	Steps []step
-	Chart chart
+	Chart drawing
 	JSON  []rawRow
 }
 
