@@ -215,8 +215,8 @@ func TestHostileNamesAreTextOnEveryPage(t *testing.T) {
 	require.NotContains(t, body, "<script>")
 }
 
-// said writes a conversation of one customer with one message and, where a rule answered, its answer.
-func said(t *testing.T, site *webtest.Site, account, customer, text, ruleID string, age time.Duration) {
+// wrote writes a conversation of one customer with one message and, where a rule answered, its answer.
+func wrote(t *testing.T, site *webtest.Site, account, customer, text, ruleID string, age time.Duration) {
 	t.Helper()
 	at := time.Now().Add(-age)
 	var conversation string
@@ -240,10 +240,10 @@ func TestHitsAndTheDryRunAreOfTheLastWeekAndOfOnesOwnAccounts(t *testing.T) {
 	t.Parallel()
 	site := webtest.Start(t, nil)
 	rule := addRule(t, site, rules.Rule{Name: "Prices", Keywords: []string{"price"}, Response: "See there", Active: true})
-	said(t, site, "shop", "1", "what is the price of it", rule.ID, time.Hour)
-	said(t, site, "shop", "2", "how about shipping to Rome", "", 2*time.Hour)
-	said(t, site, "other", "3", "shipping to Oslo", rule.ID, 3*time.Hour)
-	said(t, site, "shop", "4", "shipping of old", rule.ID, 8*24*time.Hour)
+	wrote(t, site, "shop", "1", "what is the price of it", rule.ID, time.Hour)
+	wrote(t, site, "shop", "2", "how about shipping to Rome", "", 2*time.Hour)
+	wrote(t, site, "other", "3", "shipping to Oslo", rule.ID, 3*time.Hour)
+	wrote(t, site, "shop", "4", "shipping of old", rule.ID, 8*24*time.Hour)
 
 	hits, err := site.Store.RuleHits(t.Context(), store.All)
 	require.NoError(t, err)
@@ -375,7 +375,7 @@ func rulesToLookAt(t *testing.T, site *webtest.Site) repository.Rule {
 		Name: strings.Repeat("Averylongnamewithoutanyspace", 4), Keywords: []string{"human"}, MatchType: rules.MatchWord, Priority: 10,
 		Response: "One of us answers soon.", Then: rules.Then{HandOff: true},
 	})
-	said(t, site, "shop", "1", "what is the price of it", prices.ID, time.Hour)
-	said(t, site, "shop", "2", "do you ship to Rome, and how long does it take?", "", 2*time.Hour)
+	wrote(t, site, "shop", "1", "what is the price of it", prices.ID, time.Hour)
+	wrote(t, site, "shop", "2", "do you ship to Rome, and how long does it take?", "", 2*time.Hour)
 	return prices
 }
