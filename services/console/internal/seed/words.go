@@ -24,7 +24,7 @@ var (
 	asks     = []string{
 		"what is the price of the %s?", "do you still have the %s in stock?", "how long does shipping of the %s take?", "can I return the %s?",
 		"which size of the %s should I take?", "is there another colour of the %s?", "where is my order %s?", "are you open on Sunday for the %s?",
-		"cuánto cuesta el %s?", "combien coûte le %s ?", "wie viel kostet %s?", "I love the %s!", "the %s arrived broken, can you help me?", "thanks for the %s", //nolint:misspell // Italian and Portuguese
+		"hay %s todavía?", "combien coûte le %s ?", "wie viel kostet %s?", "I love the %s!", "the %s arrived broken, can you help me?", "thanks for the %s",
 	}
 	colours = []string{"blue", "red", "olive", "black", "white", "linen", "striped", "tiny", "large", "vintage"}
 	things  = []string{"backpack", "tote", "wallet", "scarf", "jacket", "beanie", "belt", "notebook", "mug", "lamp", "poster", "candle"}

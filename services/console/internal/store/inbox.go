@@ -31,7 +31,7 @@ type InboxFilter struct {
 	Limit    int
 }
 
-// NoAssignee as a filter's assignee lists what nobody is assigned to.
+// NoAssignee is the filter's assignee that lists what nobody is assigned to.
 const NoAssignee = "none"
 
 // InboxCursor is where a page of the list ends; zero for its beginning.

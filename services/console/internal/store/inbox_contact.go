@@ -29,7 +29,8 @@ func (c Contact) Called(customer string) string {
 // addContacts adds who customers are.
 func (s *Store) addContacts(ctx context.Context, talks []Talk) error {
 	channels, accounts, customers := talkKeys(talks)
-	rows, err := s.pool.Query(ctx, `SELECT c.channel, c.page_id, c.instagram_user_id, coalesce(c.name, ''), coalesce(c.username, ''), coalesce(c.picture_url, '') //nolint:rowserrcheck // pgx.ForEachRow returns it
+	rows, err := s.pool.Query(ctx, //nolint:rowserrcheck // ForEachRow does
+		`SELECT c.channel, c.page_id, c.instagram_user_id, coalesce(c.name, ''), coalesce(c.username, ''), coalesce(c.picture_url, '')
 		FROM unnest($1::text[], $2::text[], $3::text[]) AS k (channel, page_id, instagram_user_id) JOIN contacts c USING (channel, page_id, instagram_user_id)`,
 		channels, accounts, customers)
 	if err != nil {

@@ -18,7 +18,8 @@ func hasLabel(placeholder string) string {
 // addLabels adds the labels of conversations.
 func (s *Store) addLabels(ctx context.Context, talks []Talk) error {
 	channels, accounts, customers := talkKeys(talks)
-	rows, err := s.pool.Query(ctx, `SELECT l.channel, l.page_id, l.instagram_user_id, l.label //nolint:rowserrcheck // pgx.ForEachRow returns it
+	rows, err := s.pool.Query(ctx, //nolint:rowserrcheck // ForEachRow does
+		`SELECT l.channel, l.page_id, l.instagram_user_id, l.label
 		FROM unnest($1::text[], $2::text[], $3::text[]) AS k (channel, page_id, instagram_user_id) JOIN conversation_labels l USING (channel, page_id, instagram_user_id)
 		WHERE l.present ORDER BY l.label`, channels, accounts, customers)
 	if err != nil {

@@ -45,7 +45,8 @@ func (s *Store) Search(ctx context.Context, scope Scope, words string) (ids []st
 		if _, err := tx.Exec(ctx, "SET LOCAL enable_seqscan = off"); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, ` //nolint:rowserrcheck // pgx.ForEachRow returns it
+		rows, err := tx.Query(ctx, //nolint:rowserrcheck // ForEachRow does
+			`
 			SELECT conversation_id::text, count(*) OVER () FROM (
 				SELECT conversation_id, max(timestamp) AS at FROM messages
 				WHERE to_tsvector('simple', message_text) @@ `+tsquery+` AND `+searchable+within+`
