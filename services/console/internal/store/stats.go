@@ -85,7 +85,8 @@ func (s *Stats) Add(o Stats) {
 
 // Hours reads what was counted, hour by hour over all accounts, oldest first; hours in which nothing was said are left out.
 func (s *Store) Hours(ctx context.Context, f StatsFilter) ([]Stats, error) {
-	rows, err := s.pool.Query(ctx, `SELECT hour, inbound, by_rule, fallback, by_person, failed, delays //nolint:rowserrcheck // pgx.ForEachRow returns it
+	rows, err := s.pool.Query(ctx, //nolint:rowserrcheck // ForEachRow does
+		`SELECT hour, inbound, by_rule, fallback, by_person, failed, delays
 		FROM stats_hours WHERE `+inRange+` ORDER BY hour`, f.args()...)
 	if err != nil {
 		return nil, fmt.Errorf("read the statistics: %w", err)
