@@ -57,10 +57,20 @@ COMMENT ON INDEX conversations_waiting IS 'The inbox: whose customers wait, the 
 CREATE INDEX conversations_assigned ON conversations (assignee, last_message_at DESC, id DESC) WHERE assignee IS NOT NULL;
 COMMENT ON INDEX conversations_assigned IS 'The inbox of one person, newest first, by keyset.';
 
+-- Beside the words stand the account and the day as words that no text can have: a search goes back day by day, within the accounts
+-- that somebody sees, and never through all that ever was said.
+-- +goose StatementBegin
+CREATE FUNCTION parley_words(body text, account text, at timestamptz) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT pg_catalog.to_tsvector('pg_catalog.simple', body) || pg_catalog.array_to_tsvector(ARRAY[
+        '@' || account, '#' || pg_catalog.floor(EXTRACT(epoch FROM at - 'epoch'::timestamptz) / 86400)::bigint::text])
+$$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION parley_words(text, text, timestamptz) IS 'The words of a message, its account (@) and its day since 1970 in UTC (#), for messages_search.';
+
 -- What the bot said is left out: its sentences are the rules', said again and again, and each row of it is written several times.
-CREATE INDEX messages_search ON messages USING gin (to_tsvector('simple', message_text))
+CREATE INDEX messages_search ON messages USING gin (parley_words(message_text, account, timestamp))
     WHERE direction = 'inbound' OR coalesce(metadata #>> '{intent,origin}', 'operator') = 'operator';
-COMMENT ON INDEX messages_search IS 'Finds what customers and people of the business wrote, by words.';
+COMMENT ON INDEX messages_search IS 'Finds what customers and people of the business wrote, by words, newest days first.';
 
 CREATE INDEX contacts_search ON contacts USING gin (to_tsvector('simple', coalesce(name, '') || ' ' || coalesce(username, '')));
 COMMENT ON INDEX contacts_search IS 'Finds customers by their names.';
@@ -108,6 +118,7 @@ DROP FUNCTION parley_labelled();
 DROP TABLE conversation_labels;
 DROP INDEX contacts_search;
 DROP INDEX messages_search;
+DROP FUNCTION parley_words(text, text, timestamptz);
 DROP TRIGGER conversation_desk_copied ON conversation_desk;
 DROP FUNCTION parley_desk_copied();
 ALTER TABLE conversations

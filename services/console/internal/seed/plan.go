@@ -71,10 +71,11 @@ func (p *plan) count(i int) int {
 // share is how many of total the first n of count have.
 func share(total, count, n int) int { return int(int64(total) * int64(n) / int64(count)) }
 
-// start is when a conversation began: later ones are more frequent, as in a business that grows, and daytime is.
-func (p *plan) start(r *rand.Rand) time.Time {
+// start is when a conversation of so many messages began: later ones are more frequent, as in a business that grows, and
+// daytime is. There is time for the messages until the end.
+func (p *plan) start(r *rand.Rand, messages int) time.Time {
 	back := time.Duration(r.Float64() * r.Float64() * float64(p.o.Span))
-	at := p.o.Until.Add(-back)
+	at := p.o.Until.Add(-back - time.Duration(messages)*time.Hour)
 	if at.Hour() < 7 && r.IntN(4) != 0 {
 		at = at.Add(-time.Duration(8+r.IntN(6)) * time.Hour)
 	}

@@ -36,7 +36,7 @@ func (b *batch) add(p *plan, i int) {
 	r := p.random(i)
 	t := &talk{r: r, Conversation: dm.Conversation{Channel: dm.ChannelInstagram, Account: p.account(r), Customer: strconv.Itoa(7_000_000_000 + i)}}
 	t.id = uuid.UUID(dm.RowID("conversation", string(t.Channel), t.Account, t.Customer))
-	t.at = p.start(r)
+	t.at = p.start(r, p.count(i))
 	first := t.at
 	read := t.at.Add(time.Duration(r.IntN(5)) * time.Hour)
 	t.readAt = &read

@@ -4,67 +4,109 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/parley-dm/parley/pkg/postgres"
 )
 
 const (
 	// searchFound bounds how many conversations a search finds.
 	searchFound     = 200
 	searchFoundText = "200"
-	// searchRows bounds, roughly, how many messages are looked at: of a word that is in more of them, some are.
-	searchRows = 10_000
+	// searchRows bounds how many messages are read in one step back, searchTime when no further step is taken after those of
+	// the last fortnight.
+	searchRows = "3000"
+	searchTime = 120 * time.Millisecond
+	// searchDays is how far the steps back go, each twice as long as the one before; then comes all that is older, at once.
+	searchDays = 2000
 )
 
-// tsquery finds texts that have all the words, the last one perhaps not written to its end.
+// tsquery finds names that have all the words, the last one perhaps not written to its end.
 const tsquery = `(nullif(plainto_tsquery('simple', $1)::text, '') || ':*')::tsquery`
 
-// searchable is the condition of the index messages_search: what customers and people wrote.
-const searchable = `(direction = 'inbound' OR coalesce(metadata #>> '{intent,origin}', 'operator') = 'operator')`
+// searchSQL reads the newest messages that match, of those that are in the index messages_search: what customers and people
+// wrote. The words of the account and of the days are in the query; see the migration.
+const searchSQL = `SELECT conversation_id::text FROM (
+		SELECT conversation_id, timestamp FROM messages
+		WHERE parley_words(message_text, account, timestamp) @@ (plainto_tsquery('simple', $1) && $2::tsquery)
+			AND (direction = 'inbound' OR coalesce(metadata #>> '{intent,origin}', 'operator') = 'operator') LIMIT ` + searchRows + `) m
+	GROUP BY conversation_id ORDER BY max(timestamp) DESC`
 
-// Search finds conversations by words that were written in them, or by the customer's name. many says that there are more than
-// were looked at.
+// Search finds conversations by words that were written in them, the newest first, or by the customer's name. many says that there
+// may be more than were found. It steps back in time, so that words that are in every other message are found at once
+// among the newest, and rare ones wherever they are.
 func (s *Store) Search(ctx context.Context, scope Scope, words string) (ids []string, many bool, err error) {
-	args := []any{words}
-	within := ""
-	if len(scope) > 0 {
-		args = append(args, scope)
-		within = " AND account = ANY ($2::text[])"
+	var nodes int
+	if err := s.pool.QueryRow(ctx, `SELECT numnode(plainto_tsquery('simple', $1))`, words).Scan(&nodes); err != nil {
+		return nil, false, fmt.Errorf("read what is searched for: %w", err)
 	}
-	ids, err = s.searchContacts(ctx, scope, words)
-	if err != nil {
+	if nodes == 0 {
+		return []string{}, false, nil
+	}
+	if ids, err = s.searchContacts(ctx, scope, words); err != nil {
 		return nil, false, err
 	}
-	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SET LOCAL gin_fuzzy_search_limit = "+strconv.Itoa(searchRows)); err != nil {
-			return err
-		}
-		// A hash or index scan by account would look at every message of it.
-		if _, err := tx.Exec(ctx, "SET LOCAL enable_seqscan = off"); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, //nolint:rowserrcheck // ForEachRow does
-			`
-			SELECT conversation_id::text, count(*) OVER () FROM (
-				SELECT conversation_id, max(timestamp) AS at FROM messages
-				WHERE to_tsvector('simple', message_text) @@ `+tsquery+` AND `+searchable+within+`
-				GROUP BY conversation_id) m
-			ORDER BY at DESC LIMIT `+searchFoundText, args...)
-		if err != nil {
-			return err
-		}
-		var id string
-		var n int
-		_, err = pgx.ForEachRow(rows, []any{&id, &n}, func() error {
-			ids, many = append(ids, id), n > searchFound
-			return nil
-		})
-		return err
-	})
-	if err != nil {
-		return nil, false, fmt.Errorf("search: %w", err)
+	seen := map[string]bool{}
+	for _, id := range ids {
+		seen[id] = true
 	}
-	return ids, many, nil
+	began := time.Now()
+	today := int(s.now().Unix() / 86400)
+	for from, length := today+1, 2; ; from, length = from-length, 2*length {
+		oldest := from < today-searchDays
+		found, err := s.searchStep(ctx, words, within(scope, from, length, oldest))
+		if err != nil {
+			return nil, false, err
+		}
+		for _, id := range found {
+			if !seen[id] {
+				seen[id], ids = true, append(ids, id)
+			}
+		}
+		switch {
+		case oldest:
+			return ids[:min(len(ids), searchFound)], len(ids) > searchFound, nil
+		case len(ids) >= searchFound:
+			return ids[:searchFound], true, nil
+		case length >= 8 && time.Since(began) > searchTime:
+			return ids, true, nil
+		}
+	}
+}
+
+func (s *Store) searchStep(ctx context.Context, words, within string) ([]string, error) {
+	rows, err := s.pool.Query(ctx, searchSQL, words, within)
+	if err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	return found, nil
+}
+
+// within is the part of a query that names accounts and days: so many before from, or all that are before any step.
+func within(scope Scope, from, length int, oldest bool) string {
+	var days, accounts []string
+	for d := range length {
+		days = append(days, lexeme("#"+strconv.Itoa(from-d)))
+	}
+	for _, a := range scope {
+		accounts = append(accounts, lexeme("@"+a))
+	}
+	var parts []string
+	if !oldest {
+		parts = append(parts, "("+strings.Join(days, "|")+")")
+	}
+	if len(accounts) > 0 {
+		parts = append(parts, "("+strings.Join(accounts, "|")+")")
+	}
+	return strings.Join(parts, "&")
+}
+
+// lexeme quotes a word for a tsquery.
+func lexeme(word string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(word) + "'"
 }
