@@ -112,12 +112,16 @@ func TestAPersonTakesOverWritesAndHandsBack(t *testing.T) {
 
 	status, _ = anna.submit("/inbox/"+id+"/label", url.Values{"add": {"vip"}})
 	require.Equal(t, http.StatusOK, status)
-	w.eventually(func() bool { return w.count(`SELECT count(*) FROM conversation_labels WHERE label = 'vip' AND present`) == 1 }, "the label is kept")
+	w.eventually(func() bool {
+		return w.count(`SELECT count(*) FROM conversation_labels WHERE label = 'vip' AND present`) == 1
+	}, "the label is kept")
 	_, page = anna.look("/inbox?label=vip")
 	require.Contains(t, page, id)
 	status, _ = anna.submit("/inbox/"+id+"/label", url.Values{"remove": {"vip"}})
 	require.Equal(t, http.StatusOK, status)
-	w.eventually(func() bool { return w.count(`SELECT count(*) FROM conversation_labels WHERE label = 'vip' AND NOT present`) == 1 }, "and taken off")
+	w.eventually(func() bool {
+		return w.count(`SELECT count(*) FROM conversation_labels WHERE label = 'vip' AND NOT present`) == 1
+	}, "and taken off")
 
 	status, page = anna.submit("/inbox/"+id+"/hand-back", nil)
 	require.Equal(t, http.StatusOK, status)
