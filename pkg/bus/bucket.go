@@ -146,6 +146,8 @@ func (b *Bucket) watch(ctx context.Context, again <-chan struct{}, keys string, 
 			return nil
 		case e, ok := <-w.Updates():
 			switch {
+			case !ok && ctx.Err() != nil:
+				return nil // ended, the one as well as the other
 			case !ok:
 				return ErrClosed
 			case e == nil:

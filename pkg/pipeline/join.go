@@ -30,7 +30,14 @@ const (
 
 // Join waits until the bus is there, and sees to it that the streams exist. It fails when ctx ends first, and when JetStream goes
 // on refusing: that is a setting, and waiting does not mend it. [Open] calls it, but for a stage that is early. Once joined it does nothing.
+// Several may call it at once: one joins, and the others wait for it.
 func (p *Pipeline) Join(ctx context.Context) error {
+	select {
+	case p.joining <- struct{}{}:
+		defer func() { <-p.joining }()
+	case <-ctx.Done():
+		return fmt.Errorf("join the bus: %w", context.Cause(ctx))
+	}
 	if p.partitions.Load() > 0 {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/pipeline/roster"
 )
 
 // options are those of a stage in a process of its own.
@@ -105,4 +106,35 @@ func TestARefusedPasswordIsToldAtOnce(t *testing.T) {
 	_, err := pipeline.Open(t.Context(), options("nats://wrong@"+server.URL()[len("nats://"):]))
 	require.ErrorContains(t, err, "Authorization Violation")
 	require.Less(t, time.Since(start), 5*time.Second)
+}
+
+// Parts of one stage that join at the same time join once: it is listed once, and gone when it is closed.
+func TestManyJoinOnce(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	conn := server.Connect()
+	server.Down()
+	early := options(server.URL())
+	early.Early = true
+	p, err := pipeline.Open(t.Context(), early)
+	require.NoError(t, err)
+	const parts = 4
+	joined := make(chan error, parts)
+	for range parts {
+		go func() { joined <- p.Join(t.Context()) }()
+	}
+	server.Up()
+	for range parts {
+		require.NoError(t, <-joined)
+	}
+	var reports []roster.Report
+	require.Eventually(t, func() bool {
+		reports, err = roster.List(t.Context(), conn)
+		return err == nil && len(reports) > 0
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Len(t, reports, 1)
+	require.NoError(t, p.Close())
+	reports, err = roster.List(t.Context(), conn)
+	require.NoError(t, err)
+	require.Empty(t, reports)
 }

@@ -49,7 +49,8 @@ type Pipeline struct {
 	handlers   int
 	started    atomic.Bool
 	stopping   chan struct{}
-	leave      func() // takes the stage from the list of those that run; nil until it has joined
+	joining    chan struct{} // has room for who joins
+	leave      func()        // takes the stage from the list of those that run; nil until it has joined
 	closers    []func()
 }
 
@@ -62,7 +63,7 @@ const closeMargin = 5 * time.Second
 // Open starts the stage's telemetry, connects, and sees to it that the streams exist. It waits for a bus that is away, for as
 // long as ctx lives.
 func Open(ctx context.Context, o Options) (*Pipeline, error) {
-	p := &Pipeline{o: o, stopping: make(chan struct{})}
+	p := &Pipeline{o: o, stopping: make(chan struct{}), joining: make(chan struct{}, 1)}
 	if err := p.open(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
