@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-dm/parley/pkg/accounts"
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/services/console/internal/oidc"
@@ -28,6 +29,8 @@ type Config struct {
 	// WebhooksPrivate is for programs beside this one.
 	WebhooksPrivate bool   `env:"CONSOLE_WEBHOOKS_PRIVATE" envDefault:"false" help:"true lets outgoing webhooks be at addresses of private networks, and at plain http"`
 	SimulatorURL    string `env:"SIMULATOR_URL" help:"where a simulator plays customers: the inbox then has a button that has one write"`
+	// TokenKey is the senders'.
+	TokenKey config.Secret `env:"TOKEN_KEY" help:"32 random bytes as base64 (openssl rand -base64 32): encrypts the tokens of Instagram logins, which are refreshed with it and die after 60 days without it"`
 	OIDC
 
 	// Host is lent by a process that runs several services.
@@ -73,6 +76,9 @@ func (c OIDC) Validate() error {
 func (c Config) Validate() error {
 	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.OIDC.Validate(), config.Addr("CONSOLE_ADDR", c.Addr)}
 	if _, err := c.Public(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.vault(); err != nil {
 		errs = append(errs, err)
 	}
 	if _, err := c.proxies(); err != nil {
@@ -138,6 +144,18 @@ func (c Config) proxies() ([]netip.Prefix, error) {
 		out = append(out, prefix)
 	}
 	return out, nil
+}
+
+// vault encrypts new tokens for the senders; nil without a key.
+func (c Config) vault() (*accounts.Vault, error) {
+	if c.TokenKey == "" {
+		return nil, nil //nolint:nilnil // there need not be one
+	}
+	v, err := accounts.NewVault(c.TokenKey)
+	if err != nil {
+		return nil, fmt.Errorf("TOKEN_KEY: %w", err)
+	}
+	return v, nil
 }
 
 // provider is the identity provider; nil without one.

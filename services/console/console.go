@@ -24,6 +24,7 @@ import (
 	"github.com/parley-dm/parley/services/console/internal/hooks"
 	"github.com/parley-dm/parley/services/console/internal/live"
 	"github.com/parley-dm/parley/services/console/internal/operate"
+	"github.com/parley-dm/parley/services/console/internal/ops"
 	"github.com/parley-dm/parley/services/console/internal/rollup"
 	"github.com/parley-dm/parley/services/console/internal/store"
 )
@@ -53,6 +54,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer pool.Close()
 	tel.Health.Add("postgres", func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) })
 
+	vault, err := cfg.vault()
+	if err != nil {
+		return err
+	}
 	d := desk.New(p, time.Now)
 	hub := live.NewHub()
 	defer hub.Close()
@@ -65,7 +70,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	kept := store.New(pool, time.Now)
 	told := hooks.New(kept, hooks.Options{AllowPrivate: cfg.WebhooksPrivate, Log: tel.Log, Now: time.Now})
-	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, desk: d, oidc: provider, api: api.Deps{ //nolint:contextcheck // each request brings its own
+	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, desk: d, ops: ops.New(p, vault, time.Now), oidc: provider, api: api.Deps{ //nolint:contextcheck // each request brings its own
 		Store: kept, Desk: operate.New(operate.Deps{Pipeline: p, Store: kept, Now: time.Now}), Pipeline: p, Rules: repository.NewRules(pool),
 		Log: tel.Log, Now: time.Now, CheckURL: told.CheckURL, WebhooksChanged: told.Changed,
 	}})

@@ -12,6 +12,7 @@ import (
 	"github.com/parley-dm/parley/services/console/internal/api"
 	"github.com/parley-dm/parley/services/console/internal/live"
 	"github.com/parley-dm/parley/services/console/internal/oidc"
+	"github.com/parley-dm/parley/services/console/internal/ops"
 	"github.com/parley-dm/parley/services/console/internal/page"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/view"
@@ -28,6 +29,7 @@ type parts struct {
 	hub   *live.Hub
 	api   api.Deps
 	desk  page.Desk
+	ops   *ops.Ops
 	oidc  *oidc.Provider // nil without one
 }
 
@@ -45,7 +47,7 @@ func newHandler(cfg Config, d parts) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := page.New(page.Deps{Store: d.store, View: renderer, Hub: d.hub, Desk: d.desk, Log: d.tel.Log, Now: time.Now}, page.Options{
+	pages := page.New(page.Deps{Store: d.store, View: renderer, Hub: d.hub, Desk: d.desk, System: d.ops, AccountStates: d.ops, Tokens: d.ops, Log: d.tel.Log, Now: time.Now}, page.Options{
 		Sessions: web.SessionOptions{Public: public, Idle: cfg.SessionIdle, Max: cfg.SessionMax, Now: time.Now}, OIDC: d.oidc,
 		MediaHosts: cfg.MediaHosts, SimulatorURL: strings.TrimSuffix(cfg.SimulatorURL, "/"),
 	})

@@ -23,12 +23,15 @@ import (
 
 // Deps is what pages use.
 type Deps struct {
-	Store *store.Store
-	View  *view.Renderer
-	Hub   *live.Hub
-	Desk  Desk
-	Log   *slog.Logger
-	Now   func() time.Time
+	Store         *store.Store
+	View          *view.Renderer
+	Hub           *live.Hub
+	Desk          Desk
+	System        System
+	AccountStates AccountStates
+	Tokens        Tokens
+	Log           *slog.Logger
+	Now           func() time.Time
 }
 
 // Options says how pages are.

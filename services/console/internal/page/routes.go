@@ -26,6 +26,8 @@ func (p *Pages) sections() []section {
 		p.inboxSection(),
 		p.rulesSection(),
 		p.analyticsSection(),
+		p.accountsSection(),
+		p.systemSection(),
 		p.peopleSection(),
 		p.sessionSection(),
 	}
@@ -83,5 +85,8 @@ var notices = map[string]string{
 	"saved":         "Saved.",
 	"session_ended": "Signed out there.",
 	"signed_out":    "You are signed out.",
+	"not_paused":    "It was not paused any more.",
+	"resumed":       "Resumed: the next message tries it.",
+	"token_set":     "The new token is set. The next message tells whether Meta takes it.",
 	"token_revoked": "The token works no more.",
 }
