@@ -47,7 +47,7 @@ func newHandler(cfg Config, d parts) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := page.New(page.Deps{Store: d.store, View: renderer, Hub: d.hub, Desk: d.desk, System: d.ops, AccountStates: d.ops, Tokens: d.ops, Log: d.tel.Log, Now: time.Now}, page.Options{
+	pages := page.New(page.Deps{Store: d.store, View: renderer, Hub: d.hub, Desk: d.desk, System: d.ops, AccountStates: d.ops, Tokens: d.ops, DeadLetters: d.ops, Resender: d.ops, Log: d.tel.Log, Now: time.Now}, page.Options{
 		Sessions: web.SessionOptions{Public: public, Idle: cfg.SessionIdle, Max: cfg.SessionMax, Now: time.Now}, OIDC: d.oidc,
 		MediaHosts: cfg.MediaHosts, SimulatorURL: strings.TrimSuffix(cfg.SimulatorURL, "/"),
 	})

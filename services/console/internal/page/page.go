@@ -30,6 +30,8 @@ type Deps struct {
 	System        System
 	AccountStates AccountStates
 	Tokens        Tokens
+	DeadLetters   DeadLetters
+	Resender      Resender
 	Log           *slog.Logger
 	Now           func() time.Time
 }
