@@ -183,7 +183,7 @@ func TestDeadLettersAreReplayed(t *testing.T) {
 		Service: "responder", Common: config.Common{ShutdownTimeout: 10 * time.Second}, NATS: config.NATS{Replicas: 1}, Host: site.Host,
 	})
 	require.NoError(t, err)
-	require.NoError(t, p.HandleEvents("test", pipeline.Consume{}, func(_ context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) { //nolint:contextcheck // each message brings its own context
+	require.NoError(t, p.HandleEvents("test", pipeline.Consume{}, func(_ context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
 		if !mended.Load() {
 			return nil, bus.Permanent(errors.New("<script>alert('rules')</script> at " + e.ID))
 		}
