@@ -235,6 +235,10 @@ func TestDeadLettersAreReplayed(t *testing.T) {
 			require.Fail(t, "the stage did not get it again")
 		}
 	}
+	require.Eventually(t, func() bool {
+		_, system := agent.Get("/system")
+		return strings.Contains(system, "<strong>responder-test</strong>") && strings.Contains(system, `<ul class="owners">`) && !strings.Contains(system, "no owner:")
+	}, 30*time.Second, 20*time.Millisecond, "the page of the system says who owns the stage's partitions")
 	left := 0
 	require.NoError(t, deadletter.List(t.Context(), site.Host.Conn, deadletter.Filter{}, func(deadletter.Letter) (bool, error) { left++; return true, nil }))
 	require.Zero(t, left)
