@@ -24,8 +24,15 @@ func invite(t *testing.T, site *webtest.Site, n console.NewUser) string {
 	return link
 }
 
+// answer is what came of a form.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+	cookies    []*http.Cookie
+}
+
 // submit sends a form with headers of the browser's.
-func submit(t *testing.T, c *http.Client, to string, form url.Values, header http.Header) *http.Response {
+func submit(t *testing.T, c *http.Client, to string, form url.Values, header http.Header) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, to, strings.NewReader(form.Encode()))
 	require.NoError(t, err)
@@ -36,7 +43,7 @@ func submit(t *testing.T, c *http.Client, to string, form url.Values, header htt
 	resp, err := c.Do(req)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
-	return resp
+	return answer{resp.StatusCode, resp.Header, resp.Cookies()}
 }
 
 func count(t *testing.T, site *webtest.Site, query string, args ...any) (n int) {
@@ -94,7 +101,7 @@ func TestSigningInGivesANewSessionWhateverWasPlanted(t *testing.T) {
 	cookies := victim.Jar.Cookies(home)
 	require.Len(t, cookies, 1)
 	require.NotEqual(t, attacker.Cookie.Value, cookies[0].Value)
-	set := resp.Cookies()[0]
+	set := resp.cookies[0]
 	require.True(t, set.HttpOnly)
 	require.Equal(t, http.SameSiteLaxMode, set.SameSite)
 	status, _ := attacker.Get("/")
@@ -109,7 +116,7 @@ func TestBehindTLSTheCookieIsSecureAndOfThisHostOnly(t *testing.T) {
 	require.NoError(t, err)
 	resp := submit(t, site.Anonymous(), site.URL+"/welcome", at.Query(), http.Header{"Origin": {"https://console.example.com"}})
 	require.Equal(t, http.StatusSeeOther, resp.StatusCode)
-	cookie := resp.Cookies()[0]
+	cookie := resp.cookies[0]
 	require.Equal(t, "__Host-parley", cookie.Name)
 	require.True(t, cookie.Secure)
 	require.Equal(t, "/", cookie.Path)

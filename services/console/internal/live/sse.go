@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,7 +27,7 @@ func ConversationID(c dm.Conversation) string {
 }
 
 // Serve writes changes to a browser until it goes, the hub ends, or alive says at a heartbeat that its user is signed out.
-func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, sees func(account string) bool, alive func() bool) error {
+func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, sees func(account string) bool, alive func(ctx context.Context) bool) error {
 	listener := h.Listen(sees)
 	defer listener.Close()
 	out := http.NewResponseController(w)
@@ -58,7 +59,7 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, sees func(account st
 		case <-end.C:
 			return nil
 		case <-beat.C:
-			if !alive() {
+			if !alive(r.Context()) {
 				send("event: bye\ndata: {}\n\n")
 				return nil
 			}

@@ -107,3 +107,12 @@ func (b *buckets) forget(key string) {
 	defer b.mu.Unlock()
 	delete(b.of, key)
 }
+
+// Tracked is how many accounts and addresses are remembered.
+func (a *Attempts) Tracked() int { return a.accounts.len() + a.addresses.len() }
+
+func (b *buckets) len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.of)
+}
