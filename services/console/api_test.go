@@ -164,3 +164,18 @@ func TestConversationsByTheAPI(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, s.call(http.MethodGet, "/api/v1/conversations/"+other, "", nil, nil).StatusCode)
 	require.Equal(t, http.StatusNotFound, s.call(http.MethodPost, "/api/v1/conversations/"+other+"/messages", "", text, nil).StatusCode)
 }
+
+func TestAnAccountIsResumedOnlyByThoseWhoSeeIt(t *testing.T) {
+	t.Parallel()
+	site := webtest.Start(t, nil)
+	one := newScript(t, site, store.Owner, []string{"accounts:write"}, "171")
+	resume := func(s *script, key string) func() bool {
+		return func() bool { return s.call(http.MethodPost, "/api/v1/accounts/"+key+"/resume", "", nil, nil).StatusCode == http.StatusConflict }
+	}
+	// Nothing is paused: that is what is said of an account that the caller sees, once the console has joined the bus.
+	require.Eventually(t, resume(one, "instagram.171"), 20*time.Second, 50*time.Millisecond)
+	for _, key := range []string{"instagram.172", "instagram.1171", "app.facebook", "app.171"} {
+		require.Equal(t, http.StatusNotFound, one.call(http.MethodPost, "/api/v1/accounts/"+key+"/resume", "", nil, nil).StatusCode, key)
+	}
+	require.Eventually(t, resume(newScript(t, site, store.Owner, []string{"accounts:write"}), "app.facebook"), 20*time.Second, 50*time.Millisecond)
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -112,7 +113,11 @@ func (a *API) resumeAccount(ctx context.Context, in *resumeInput) (*struct{}, er
 	if err != nil {
 		return nil, a.failed(ctx, "account", err)
 	}
-	by := mustCaller(ctx).actor
+	who := mustCaller(ctx)
+	if !who.everything() && !slices.ContainsFunc(who.user.Accounts, func(id string) bool { return strings.HasSuffix(in.AccountKey, "."+id) && !strings.HasPrefix(in.AccountKey, "app.") }) {
+		return nil, a.failed(ctx, "account", store.ErrNotFound)
+	}
+	by := who.actor
 	err = desk.Resume(ctx, in.AccountKey, by.Name)
 	if errors.Is(err, accountdesk.ErrNotPaused) {
 		return nil, huma.Error409Conflict(err.Error())

@@ -31,7 +31,7 @@ func TestOnlyLinksToTheWebAreLinks(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"https://example.com/a?b=c": "https://example.com/a?b=c", "http://example.com": "http://example.com",
-		"javascript:alert(1)": "", "JaVaScRiPt:alert(1)": "", " javascript:alert(1)": "", "java\nscript:alert(1)": "", "data:text/html,x": "",
+		"javascript:alert(1)": "", "JaVaScRiPt:alert(1)": "", "\tjavascript:alert(1)": "", "java\nscript:alert(1)": "", "data:text/html,x": "",
 		"vbscript:x": "", "//evil.example": "", "/inbox": "", "https://user:pw@example.com": "", "": "", "https://": "",
 	} {
 		require.Equal(t, want, view.Link(raw), raw)
