@@ -170,7 +170,9 @@ func TestAnAccountIsResumedOnlyByThoseWhoSeeIt(t *testing.T) {
 	site := webtest.Start(t, nil)
 	one := newScript(t, site, store.Owner, []string{"accounts:write"}, "171")
 	resume := func(s *script, key string) func() bool {
-		return func() bool { return s.call(http.MethodPost, "/api/v1/accounts/"+key+"/resume", "", nil, nil).StatusCode == http.StatusConflict }
+		return func() bool {
+			return s.call(http.MethodPost, "/api/v1/accounts/"+key+"/resume", "", nil, nil).StatusCode == http.StatusConflict
+		}
 	}
 	// Nothing is paused: that is what is said of an account that the caller sees, once the console has joined the bus.
 	require.Eventually(t, resume(one, "instagram.171"), 20*time.Second, 50*time.Millisecond)

@@ -77,15 +77,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
+	listener, err := listen(ctx, cfg, tel.Log)
 	if err != nil {
-		return fmt.Errorf("listen on CONSOLE_ADDR %s: %w", cfg.Addr, err)
+		return err
 	}
 	p.Started()
-	tel.Log.InfoContext(ctx, "console.listening", "addr", listener.Addr().String())
-	if cfg.Listening != nil {
-		cfg.Listening(listener.Addr().String())
-	}
 	group := run.NewGroup(ctx)
 	group.Go("pages", func(ctx context.Context) error {
 		return serve(ctx, listener, handler, hub, tel.Log, max(cfg.ShutdownTimeout-closeMargin, time.Second))
@@ -103,6 +99,19 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return p.Follow(ctx, func(h pipeline.Happened) { hub.Changed(h.Conversation) }, hub.Missed)
 	})
 	return group.Wait()
+}
+
+// listen opens the console's address, and tells of it.
+func listen(ctx context.Context, cfg Config, log *slog.Logger) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on CONSOLE_ADDR %s: %w", cfg.Addr, err)
+	}
+	log.InfoContext(ctx, "console.listening", "addr", listener.Addr().String())
+	if cfg.Listening != nil {
+		cfg.Listening(listener.Addr().String())
+	}
+	return listener, nil
 }
 
 // serve answers until ctx ends, then lets running requests finish. Browsers that listen for changes are let go first: they

@@ -1,4 +1,3 @@
-//nolint:bodyclose // answers are read and closed where they are asked for
 package console_test
 
 import (

@@ -114,7 +114,9 @@ func (a *API) resumeAccount(ctx context.Context, in *resumeInput) (*struct{}, er
 		return nil, a.failed(ctx, "account", err)
 	}
 	who := mustCaller(ctx)
-	if !who.everything() && !slices.ContainsFunc(who.user.Accounts, func(id string) bool { return strings.HasSuffix(in.AccountKey, "."+id) && !strings.HasPrefix(in.AccountKey, "app.") }) {
+	if !who.everything() && !slices.ContainsFunc(who.user.Accounts, func(id string) bool {
+		return strings.HasSuffix(in.AccountKey, "."+id) && !strings.HasPrefix(in.AccountKey, "app.")
+	}) {
 		return nil, a.failed(ctx, "account", store.ErrNotFound)
 	}
 	by := who.actor

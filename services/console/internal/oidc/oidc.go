@@ -150,7 +150,7 @@ func (p *Provider) identity(id *oidc.IDToken) (Identity, error) {
 	if err := errors.Join(id.Claims(&claims), id.Claims(&all)); err != nil {
 		return Identity{}, fmt.Errorf("%w: read the claims: %w", ErrRefused, err)
 	}
-	if claims.Email == "" || claims.Verified != true && claims.Verified != "true" { //nolint:revive // it is true or "true": providers differ
+	if claims.Email == "" || fmt.Sprint(claims.Verified) != "true" { // some providers say it in quotes
 		return Identity{}, fmt.Errorf("%w: the identity has no verified e-mail address", ErrRefused)
 	}
 	out := Identity{Subject: id.Issuer + "|" + id.Subject, Email: strings.ToLower(claims.Email), Name: claims.Name}

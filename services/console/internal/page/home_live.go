@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -12,8 +13,8 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) error {
 	scope := web.ScopeOf(r)
 	sees := func(account string) bool { return len(scope) == 0 || slices.Contains(scope, account) }
 	session, _ := web.SessionOf(r.Context())
-	alive := func() bool { //nolint:contextcheck // it is the request's, in r
-		ok, err := p.Store.SessionAlive(r.Context(), session.ID)
+	alive := func(ctx context.Context) bool {
+		ok, err := p.Store.SessionAlive(ctx, session.ID)
 		return ok || err != nil // a database that is away ends no session
 	}
 	return p.Hub.Serve(w, r, sees, alive)

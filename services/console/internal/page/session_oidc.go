@@ -34,7 +34,7 @@ func (p *Pages) oidcBegin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	http.SetCookie(w, p.sessions.Cookie(flowCookie, base64.RawURLEncoding.EncodeToString(raw), flowAge))
-	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // the provider's address, as configured
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // to the provider that the settings name
 	return nil
 }
 

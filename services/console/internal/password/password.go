@@ -20,7 +20,7 @@ const (
 	saltSize, keySize     = 16, 32
 )
 
-// MinLength and MaxLength bound a password, in characters. NIST SP 800-63B asks for length and for no kinds of characters.
+// How long a password may be, in characters. NIST SP 800-63B asks for length and for no kinds of characters.
 const (
 	MinLength = 10
 	MaxLength = 256

@@ -29,7 +29,7 @@ func Observe(log *slog.Logger, newID func() string, fail func(http.ResponseWrite
 			w.Header().Set("X-Request-ID", id)
 			r = r.WithContext(context.WithValue(r.Context(), requestKey, id))
 			ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-			defer func() { //nolint:contextcheck // it is the request's, in r
+			defer func() { //nolint:contextcheck // r carries it
 				if p := recover(); p != nil {
 					if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 						panic(p)

@@ -73,7 +73,7 @@ func (s *Sessions) cookieName() string {
 // Cookie makes a cookie of the console's: HttpOnly, for this host only, not sent with other sites' writes. Lax and not
 // Strict, so that a link in a mail or a chat, and the way back from an identity provider, arrive signed in.
 func (s *Sessions) Cookie(name, value string, age time.Duration) *http.Cookie {
-	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: s.secure(), SameSite: http.SameSiteLaxMode} //nolint:gosec // Secure wherever the console's own URL is https
+	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: s.secure(), SameSite: http.SameSiteLaxMode} //nolint:gosec // Secure, but for this machine
 	if c.MaxAge = int(age.Seconds()); value == "" {
 		c.MaxAge = -1
 	}
