@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -23,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/porttest"
 	"github.com/parley-dm/parley/pkg/postgres/pgtest"
 	"github.com/parley-dm/parley/services/simulator"
 	"github.com/parley-dm/parley/services/standalone"
@@ -89,12 +89,7 @@ func ofSimulator(environ []string) []string {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return port
+	return strconv.Itoa(porttest.Free(t))
 }
 
 // serve starts parley and returns what stops it, as a signal would.

@@ -3,7 +3,6 @@ package bustest
 
 import (
 	"context"
-	"net"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/porttest"
 )
 
 // Server is an embedded nats-server with JetStream on a folder of the test's. It can be stopped and started again on the
@@ -34,7 +34,7 @@ func Start(t testing.TB) *Server {
 // StartWithToken is Start with a server that lets in who knows the token.
 func StartWithToken(t testing.TB, token string) *Server {
 	t.Helper()
-	s := &Server{t: t, port: freePort(t), dir: filepath.Join(t.TempDir(), "jetstream"), token: token}
+	s := &Server{t: t, port: porttest.Free(t), dir: filepath.Join(t.TempDir(), "jetstream"), token: token}
 	s.Up()
 	t.Cleanup(s.Down)
 	return s
@@ -78,14 +78,4 @@ func (s *Server) Connect() *bus.Conn {
 	require.NoError(s.t, err)
 	s.t.Cleanup(conn.Close)
 	return conn
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, l.Close()) }()
-	addr, ok := l.Addr().(*net.TCPAddr)
-	require.True(t, ok)
-	return addr.Port
 }

@@ -105,6 +105,35 @@ func TestTwoOwnersForAMomentLoseNothing(t *testing.T) {
 	require.Equal(t, 3, view(t, next, "new").Rule("r").Times, "taken again, it reads again")
 }
 
+// A partition that is taken while a record is being written, even another one, must not leave the record of before in memory.
+func TestWhatWasWrittenWhileAPartitionWasTakenIsSeen(t *testing.T) {
+	t.Parallel()
+	bucket := &during{Bucket: holdstest.New()}
+	s := state.New(bucket, state.Options{TTL: time.Hour})
+	require.False(t, view(t, s, "a").Answered())
+	bucket.then = func() { s.Forget((conv.Partition(16)+1)%16, 16) }
+	require.NoError(t, s.Add(t.Context(), conv, state.Entry{Event: "a", At: at(0), Replied: true}))
+	require.True(t, view(t, s, "b").Answered())
+	require.NoError(t, s.Add(t.Context(), conv, state.Entry{Event: "b", At: at(1), Fallback: true}))
+	require.Equal(t, at(1), view(t, s, "c").Facts().LastFallback)
+}
+
+// during does something while a value is written.
+type during struct {
+	*holdstest.Bucket
+	then func()
+}
+
+func (d *during) CreateFor(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
+	d.then()
+	return d.Bucket.CreateFor(ctx, key, value, ttl)
+}
+
+func (d *during) UpdateFor(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
+	d.then()
+	return d.Bucket.UpdateFor(ctx, key, value, revision, ttl)
+}
+
 func TestTheMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	bucket := &counting{Bucket: holdstest.New()}

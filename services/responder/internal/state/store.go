@@ -174,10 +174,16 @@ func (s *Store) write(ctx context.Context, before item, after *Record) error {
 func (s *Store) put(it item, taken uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	el, ok := s.items[it.conversation]
 	if s.taken != taken {
+		// What is in memory is older than what was read or written: the next one reads it again.
+		if ok {
+			s.recent.Remove(el)
+			delete(s.items, it.conversation)
+		}
 		return
 	}
-	if el, ok := s.items[it.conversation]; ok {
+	if ok {
 		el.Value = &it
 		s.recent.MoveToFront(el)
 		return
