@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-dm/parley/pkg/run/child"
@@ -69,12 +70,19 @@ func listens(ctx context.Context, addr string) error {
 	}
 }
 
+// ports are given out in turn, so that none is given to two members that are not both up yet.
+var ports = func() *atomic.Int32 {
+	var first atomic.Int32
+	first.Store(rand.Int32N(10_000)) //nolint:gosec // any port will do
+	return &first
+}()
+
 // freeAddr finds a loopback address below the ports that systems give to outgoing connections: while a server is down its
 // clients try again and again, and on such a port one of them would in the end be connected to itself and keep it.
 func freeAddr(ctx context.Context) (string, error) {
 	var last error
 	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.N(10_000)) //nolint:gosec // any port will do
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+ports.Add(1)%10_000)
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 		if err == nil {
 			return addr, l.Close()
