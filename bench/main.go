@@ -77,7 +77,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.DurationVar(&s.Each, "each", 6*time.Second, "how long each load lasts")
-	flags.DurationVar(&s.Steady, "steady", 20*time.Second, "how long the load lasts that memory is watched under; more than 10m for the last word")
+	flags.DurationVar(&s.Steady, "steady", 20*time.Second, "how long the load lasts that memory is watched under; from 20m on it is judged")
 	flags.DurationVar(&s.budget, "budget", 150*time.Second, "when figures are no longer taken again because others worked on the machine")
 	flags.IntVar(&s.Tries, "tries", 2, "how often a figure is taken at most, when others work on the machine")
 	flags.IntVar(&s.Connections, "connections", 64, "connections that webhooks come on")
