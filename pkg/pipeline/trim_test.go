@@ -58,9 +58,10 @@ func TestAStageThatIsDownFillsItsStreamToItsBoundAndLosesNothing(t *testing.T) {
 	}
 	p.run(stage)
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "stream.nearly_full") }, 20*time.Second, 20*time.Millisecond, "it is told at four fifths")
-	n, err := testutil.GatherAndCount(tel.Gatherer(), "bus_stream_fill_ratio")
-	require.NoError(t, err)
-	require.Equal(t, len(topology.Streams()), n)
+	require.Eventually(t, func() bool { // the others are asked one after another
+		n, err := testutil.GatherAndCount(tel.Gatherer(), "bus_stream_fill_ratio")
+		return err == nil && n == len(topology.Streams())
+	}, 20*time.Second, 20*time.Millisecond)
 
 	for err = publish(); err == nil; err = publish() {
 		require.LessOrEqual(t, fill(), 1.0)
