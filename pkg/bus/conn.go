@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -36,6 +37,8 @@ type Conn struct {
 	// reached is closed when the server was reached for the first time.
 	reached chan struct{}
 	once    sync.Once
+
+	losses atomic.Uint64
 
 	mu          sync.Mutex
 	reconnected map[*func(outage time.Duration)]struct{}
@@ -123,6 +126,7 @@ func (c *Conn) onReconnect(f func(outage time.Duration)) (off func()) {
 }
 
 func (c *Conn) disconnected() {
+	c.losses.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lostAt.IsZero() {
@@ -177,6 +181,9 @@ func (c *Conn) Reached() <-chan struct{} { return c.reached }
 
 // Connected says whether there is a connection now. Only [Conn.Ready] finds out whether the server answers on it.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// Losses is how often a connection was lost: what was known by one that is gone may have changed since.
+func (c *Conn) Losses() uint64 { return c.losses.Load() }
 
 // JetStream is the JetStream context of the connection.
 func (c *Conn) JetStream() jetstream.JetStream { return c.js }

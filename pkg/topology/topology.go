@@ -109,6 +109,10 @@ var (
 		Name: "parley_roster", Keys: "<service>.<instance>", TTL: RosterTTL,
 		Description: "the services that run, as JSON: since when, whether each can do its work and why not, its latest errors",
 	}
+	Spools = Bucket{
+		Name: "parley_spools", Keys: "<instance>", TTL: 10 * time.Second,
+		Description: "which conversations wait in the spools of ingress, by hash, and since when, so that no other replica overtakes them; no key where nothing waits",
+	}
 	State = Bucket{
 		Name: "parley_state", Keys: "<channel>.<account>.<customer>", Each: true,
 		Description: "what deciding needs to remember of a conversation, as JSON: what rules did there and when, labels, the last fallback; no key where nothing needs it",
@@ -117,7 +121,7 @@ var (
 
 // Buckets lists all buckets.
 func Buckets() []Bucket {
-	return []Bucket{Leases, Ledger, Accounts, Tokens, Profiles, Conversations, State, Roster}
+	return []Bucket{Leases, Ledger, Accounts, Tokens, Profiles, Conversations, State, Spools, Roster}
 }
 
 // EventSubject is where an event goes.

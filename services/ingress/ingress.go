@@ -4,6 +4,7 @@ package ingress
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,8 @@ import (
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/run"
 	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/ingress/internal/fence"
 	"github.com/parley-dm/parley/services/ingress/internal/httpapi"
 	"github.com/parley-dm/parley/services/ingress/internal/intake"
 	"github.com/parley-dm/parley/services/ingress/internal/spool"
@@ -58,7 +61,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, disk.Close()) }()
-	taken := intake.New(intake.Deps{Bus: p, Spool: disk, Answers: book.Answers, Log: tel.Log, Metrics: tel.Metrics})
+	order := newFence(p, disk)
+	taken := intake.New(intake.Deps{Bus: p, Spool: disk, Fence: order, Answers: book.Answers, Log: tel.Log, Metrics: tel.Metrics})
 	handler, err := newHandler(cfg, tel, book, taken)
 	if err != nil {
 		return err
@@ -71,16 +75,17 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	tel.Log.Info("ingress.listening", "addr", listener.Addr().String(), "accounts", len(book.All()))
 	group := run.NewGroup(ctx)
+	served := make(chan struct{})
 	group.Go("accounts", book.Run)
 	group.Go("bus", func(ctx context.Context) error {
 		if err := p.Join(ctx); err != nil {
 			return err
 		}
-		<-ctx.Done()
-		return nil
+		return runUntil(ctx, served, order.Run)
 	})
 	group.Go("spool", taken.Drain)
 	group.Go("webhooks", func(ctx context.Context) error {
+		defer close(served)
 		return serve(ctx, listener, handler, tel.Log, max(cfg.ShutdownTimeout-closeMargin, time.Second))
 	})
 	return group.Wait()
@@ -93,6 +98,35 @@ func listen(ctx context.Context, cfg Config) (net.Listener, error) {
 		return nil, fmt.Errorf("listen for webhooks on %s (set by HOST and PORT): %w", addr, err)
 	}
 	return listener, nil
+}
+
+func newFence(p *pipeline.Pipeline, disk *spool.Spool) *fence.Fence {
+	tel := p.Telemetry()
+	return fence.New(fence.Options{
+		Name: rand.Text(), Held: disk.Held, Log: tel.Log, Metrics: tel.Metrics,
+		Open: func(ctx context.Context) (fence.Bucket, error) {
+			b, err := p.Bucket(ctx, topology.Spools)
+			return b, err
+		},
+		Connected: func() (uint64, bool) {
+			losses := p.Conn().Losses() // before: a loss in between closes the fence
+			return losses, p.Joined()
+		},
+	})
+}
+
+// runUntil runs something that outlives ctx, until there are no more webhooks in flight.
+func runUntil(ctx context.Context, served <-chan struct{}, run func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	go func() {
+		select {
+		case <-served:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return run(ctx)
 }
 
 func newHandler(cfg Config, tel *telemetry.Telemetry, book *accounts.Book, taken *intake.Intake) (http.Handler, error) {

@@ -26,6 +26,9 @@ func (i *Intake) Drain(ctx context.Context) error {
 	published := 0
 	for {
 		records, err := i.spool.Next(ctx, drainBatch)
+		if err == nil {
+			records = i.inOrder(ctx, records)
+		}
 		if err == nil && !i.settle(ctx, records) || ctx.Err() != nil {
 			return nil //nolint:nilerr // ctx has ended: what is left is published after the next start
 		}
@@ -36,11 +39,32 @@ func (i *Intake) Drain(ctx context.Context) error {
 		}
 		i.away.Store(false)
 		i.spool.Done()
+		i.fence.Note()
 		published += len(records)
 		if i.spool.Stats().Webhooks == 0 {
 			i.log.Info("spool.emptied", "webhooks", published)
 			published = 0
 		}
+	}
+}
+
+// inOrder waits until some of the records may leave, and takes those.
+func (i *Intake) inOrder(ctx context.Context, records []spool.Record) []spool.Record {
+	i.fence.Note() // others wait for what is first here
+	for {
+		n, changed := i.fence.May(records)
+		if n > 0 {
+			return i.spool.First(n)
+		}
+		timer := time.NewTimer(firstRetry)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return records
+		case <-changed:
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 }
 

@@ -4,7 +4,8 @@
 //
 // Webhooks of one conversation are taken one after another, as they came, and go to the spool while it holds anything of that
 // conversation; see package spool for why that keeps the order. While the bus is known to be away everything goes there at
-// once. What finds out that it is back is the spool itself: its first webhook that is published says so.
+// once. What finds out that it is back is the spool itself: its first webhook that is published says so. An outage that has just
+// begun may be over in a moment: webhooks wait for that, so that few of them take the way through the spool.
 //
 // A webhook that was published in part and then spooled is published again as a whole, with the same ids.
 package intake
@@ -36,6 +37,8 @@ const (
 	busWithin    = 2 * time.Second
 	answerWithin = 4 * time.Second
 	leastWait    = 500 * time.Millisecond
+	// nextLook is when a webhook is tried again that could not go straight to the bus.
+	nextLook = 10 * time.Millisecond
 )
 
 // Bus publishes; [pipeline.Pipeline] does.
@@ -51,10 +54,22 @@ type Spool interface {
 	Enqueue(r spool.Record) (*spool.Commit, error)
 	Busy(lanes []uint16) bool
 	Next(ctx context.Context, most int) ([]spool.Record, error)
+	First(n int) []spool.Record
 	Done()
 	Keep()
 	Stats() spool.Stats
 	Check(ctx context.Context) (detail string, err error)
+}
+
+// Fence knows what waits in the spools of other replicas; [fence.Fence] does.
+type Fence interface {
+	// Open says whether nothing older of these lanes waits there.
+	Open(lanes []uint16) bool
+	// May is how many of the spool's first records may leave; changed is closed when it may be more.
+	May(records []spool.Record) (n int, changed <-chan struct{})
+	// Tell tells others what waits here and returns when they know; Note does not wait.
+	Tell(ctx context.Context)
+	Note()
 }
 
 // Webhook is one verified webhook.
@@ -72,6 +87,7 @@ type Webhook struct {
 type Deps struct {
 	Bus   Bus
 	Spool Spool
+	Fence Fence
 	// Answers says whether an account is one that is answered for.
 	Answers func(channel dm.Channel, account string) bool
 	Log     *slog.Logger
@@ -85,6 +101,7 @@ type Deps struct {
 type Intake struct {
 	bus       Bus
 	spool     Spool
+	fence     Fence
 	answers   func(channel dm.Channel, account string) bool
 	log       *slog.Logger
 	busWithin time.Duration
@@ -92,7 +109,9 @@ type Intake struct {
 	least     time.Duration
 	turns     turns
 	// away: the bus did not acknowledge a webhook, and has acknowledged none of the spool since.
-	away    atomic.Bool
+	away atomic.Bool
+	// lost is when it was first seen that there is no connection, in nanoseconds since 1970; 0 when there is one.
+	lost    atomic.Int64
 	events  *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
 	spooled prometheus.Counter
@@ -105,7 +124,7 @@ func New(d Deps) *Intake {
 	setDefault(&d.AnswerWithin, answerWithin)
 	setDefault(&d.LeastWait, leastWait)
 	i := &Intake{
-		bus: d.Bus, spool: d.Spool, answers: d.Answers, log: d.Log, busWithin: d.BusWithin, within: d.AnswerWithin, least: d.LeastWait,
+		bus: d.Bus, spool: d.Spool, fence: d.Fence, answers: d.Answers, log: d.Log, busWithin: d.BusWithin, within: d.AnswerWithin, least: d.LeastWait,
 		turns: turns{last: map[uint16]chan struct{}{}},
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ingress_events_total", Help: "Events that the bus has acknowledged, by kind and by whether their account is answered for.",
@@ -171,30 +190,68 @@ func until(w Webhook, within, atLeast time.Duration) time.Time {
 
 // place publishes a webhook, or gives it its place in the spool.
 func (i *Intake) place(ctx context.Context, w Webhook, each, lanes []uint16) (*spool.Commit, error) {
-	var published error
-	if i.bus.Joined() && !i.away.Load() && !i.spool.Busy(lanes) {
-		if published = i.publish(ctx, w, each); published == nil {
-			return nil, nil
-		}
-		if class, _ := bus.Classify(published); class == bus.Poison {
-			return nil, published // nor would it be taken from the spool
-		}
+	published := i.direct(ctx, w, each, lanes)
+	if class, _ := bus.Classify(published); published == nil || class == bus.Poison { // nor would it be taken from the spool
+		return nil, published
 	}
 	commit, err := i.spool.Enqueue(spool.Record{At: w.ReceivedAt, Request: w.Request, Lanes: lanes, Body: w.Raw})
 	if err != nil {
 		return nil, errors.Join(err, published)
 	}
 	i.spooled.Inc()
-	if published != nil && !i.away.Swap(true) {
+	if tried := !errors.Is(published, errBehind) && !errors.Is(published, errAway); tried && !i.away.Swap(true) {
 		i.log.Warn("spool.used", telemetry.KeyError, published)
+	}
+	if i.bus.Joined() { // others may take what comes next of this conversation, and must know before it can come
+		i.fence.Tell(ctx)
 	}
 	return commit, nil
 }
 
-// publish tries the bus.
-func (i *Intake) publish(ctx context.Context, w Webhook, lanes []uint16) error {
+// Why a webhook does not go straight to the bus.
+var (
+	errBehind = errors.New("it goes behind what waits in a spool")
+	errAway   = errors.New("the bus is away")
+)
+
+// direct publishes a webhook, unless something older is on its way through a spool. A bus that is away may be back in a moment,
+// and so may what waits in another replica's spool be gone: what is answered when it is on the bus cannot be overtaken.
+func (i *Intake) direct(ctx context.Context, w Webhook, each, lanes []uint16) error {
 	ctx, cancel := context.WithDeadline(ctx, until(w, i.busWithin, i.least))
 	defer cancel()
+	for {
+		err := errAway
+		switch {
+		case i.away.Load() || i.spool.Busy(lanes):
+			return errBehind
+		case !i.bus.Joined():
+			if i.awayFor() > i.busWithin {
+				return errAway
+			}
+		case !i.fence.Open(lanes):
+			err = errBehind
+		default:
+			i.lost.Store(0)
+			err = i.publish(ctx, w, each)
+			if class, _ := bus.Classify(err); err == nil || class == bus.Poison {
+				return err
+			}
+		}
+		if !pause(ctx, nextLook) {
+			return err
+		}
+	}
+}
+
+// awayFor is how long there has been no connection, as far as webhooks have seen.
+func (i *Intake) awayFor() time.Duration {
+	now := time.Now()
+	i.lost.CompareAndSwap(0, now.UnixNano())
+	return now.Sub(time.Unix(0, i.lost.Load()))
+}
+
+// publish tries the bus.
+func (i *Intake) publish(ctx context.Context, w Webhook, lanes []uint16) error {
 	b := batch{events: w.Events, lanes: lanes, causes: make([]string, len(w.Events))}
 	for n := range b.causes {
 		b.causes[n] = w.Request

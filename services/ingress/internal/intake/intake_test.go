@@ -88,16 +88,57 @@ func (b *bus) taken() [][]string {
 	return slices.Clone(b.flights)
 }
 
+// alone is the fence of a replica that has no others, or has some that hold everything.
+type alone struct {
+	mu       sync.Mutex
+	closed   bool
+	tellings int
+}
+
+func (a *alone) shut(yes bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = yes
+}
+
+func (a *alone) Open([]uint16) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.closed
+}
+
+func (a *alone) May(records []spool.Record) (int, <-chan struct{}) {
+	if !a.Open(nil) {
+		return 0, nil
+	}
+	return len(records), nil
+}
+
+func (a *alone) Tell(context.Context) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tellings++
+}
+
+func (a *alone) Note() {}
+
+func (a *alone) told() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.tellings
+}
+
 type bundle struct {
 	*intake.Intake
 	bus     *bus
+	fence   *alone
 	spool   *spool.Spool
 	metrics *prometheus.Registry
 }
 
 func setup(t *testing.T, change ...func(*intake.Deps, *spool.Options)) *bundle {
 	t.Helper()
-	b := &bundle{bus: &bus{joined: true}, metrics: prometheus.NewRegistry()}
+	b := &bundle{bus: &bus{joined: true}, fence: &alone{}, metrics: prometheus.NewRegistry()}
 	log := slog.New(slog.DiscardHandler)
 	o := spool.Options{Dir: t.TempDir(), MaxBytes: 16 << 20, Log: log, Metrics: b.metrics}
 	d := intake.Deps{
@@ -110,7 +151,7 @@ func setup(t *testing.T, change ...func(*intake.Deps, *spool.Options)) *bundle {
 	b.spool, err = spool.Open(o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.spool.Close()) })
-	d.Spool = b.spool
+	d.Spool, d.Fence = b.spool, b.fence
 	b.Intake = intake.New(d)
 	return b
 }
@@ -231,6 +272,34 @@ func TestOthersGoStraightWhileTheSpoolIsEmptied(t *testing.T) {
 	b.drain(t)
 	b.awaitEmpty(t)
 	require.Equal(t, [][]string{ids(other), {ids(waits)[0], ids(behind)[1]}, {ids(behind)[0]}}, b.bus.taken())
+}
+
+// What waits in another replica's spool is older: the webhook waits for it, then takes its place here, and others are told before it
+// is answered.
+func TestBehindTheSpoolOfAnotherReplica(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.fence.shut(true)
+	first := webhook(t, "7001 a")
+	require.NoError(t, b.Take(t.Context(), first))
+	require.Empty(t, b.bus.taken())
+	require.Equal(t, 1, b.spool.Stats().Webhooks)
+	require.Equal(t, 1, b.fence.told())
+	b.drain(t)
+	second := webhook(t, "7001 b")
+	require.NoError(t, b.Take(t.Context(), second))
+	require.Empty(t, b.bus.taken(), "nor does the spool overtake it")
+	b.fence.shut(false)
+	b.awaitEmpty(t)
+	require.Equal(t, ids(first, second), slices.Concat(b.bus.taken()...))
+
+	b.fence.shut(true)
+	done, third := make(chan error, 1), webhook(t, "7002 c")
+	go func() { done <- b.Take(t.Context(), third) }()
+	b.fence.shut(false)
+	require.NoError(t, <-done)
+	b.awaitEmpty(t)
+	require.Len(t, slices.Concat(b.bus.taken()...), 3)
 }
 
 // A webhook that the bus is slow with keeps those behind it in its conversation waiting, and no others.

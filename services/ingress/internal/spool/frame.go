@@ -66,6 +66,8 @@ func nextFrame(b []byte, s salt, from int) (at int, ok bool) {
 // contents is what a run of bytes holds, and where it ends.
 type contents struct {
 	records []Record
+	// ends is where the frame of each record ends.
+	ends []int
 	// end is where the last whole frame ends that was looked at.
 	end int
 	// damaged are places that hold no frame and were durable once: a seal is behind them. torn is how many bytes hold none and
@@ -101,7 +103,7 @@ func scan(b []byte, s salt, most int) contents {
 		case !known: // whole, but not of this program's making
 			doubtful = append(doubtful, gap{c.end, end})
 		default:
-			c.records = append(c.records, r)
+			c.records, c.ends = append(c.records, r), append(c.ends, end)
 		}
 		c.end = end
 	}

@@ -27,6 +27,7 @@ const (
 // taken is what the reader has and has not said to be done with.
 type taken struct {
 	records []Record
+	ends    []int64 // of each, in the segment
 	next    int64
 }
 
@@ -54,11 +55,22 @@ func (s *Spool) Next(ctx context.Context, most int) ([]Record, error) {
 			continue
 		}
 		s.taken = taken{records: c.records, next: s.offset + int64(c.end)}
+		for _, end := range c.ends {
+			s.taken.ends = append(s.taken.ends, s.offset+int64(end))
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.oldest = s.taken.records[0].At
 	return s.taken.records, nil
+}
+
+// First keeps the first n, one or more, of what Next gave: the others are given again after [Spool.Done].
+func (s *Spool) First(n int) []Record {
+	if n < len(s.taken.records) {
+		s.taken = taken{records: s.taken.records[:n], ends: s.taken.ends[:n], next: s.taken.ends[n-1]}
+	}
+	return s.taken.records
 }
 
 // front is the segment that is read next, how far, and how many records are to be there; nil when nothing is to be read. It

@@ -197,6 +197,28 @@ func (s *Spool) Busy(lanes []uint16) bool {
 	return false
 }
 
+// Held is what waits, for others to know: since when the first does, no later than the truth, and in which lanes.
+type Held struct {
+	Oldest time.Time
+	Lanes  []uint16
+}
+
+// Held says in which lanes something waits.
+func (s *Spool) Held() Held {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unread == 0 {
+		return Held{}
+	}
+	h := Held{Oldest: s.oldest}
+	for l := range s.lanes {
+		if s.lanes[l] > 0 {
+			h.Lanes = append(h.Lanes, uint16(l))
+		}
+	}
+	return h
+}
+
 // Stats is what waits.
 type Stats struct {
 	Webhooks int

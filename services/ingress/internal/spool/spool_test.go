@@ -75,6 +75,30 @@ func files(t *testing.T, dir, suffix string) []string {
 	return found
 }
 
+func TestOnlyTheFirstOfThemMayLeave(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	var want []Record
+	for i := range 20 {
+		want = append(want, record(i))
+	}
+	add(t, s, want...)
+	require.Equal(t, want[0].At, s.Held().Oldest)
+	require.Len(t, s.Held().Lanes, 21)
+	_, err := s.Next(t.Context(), 10)
+	require.NoError(t, err)
+	require.Equal(t, want[:3], s.First(3))
+	require.Equal(t, want[:3], s.First(7), "no more come back before they are done")
+	s.Done()
+	require.Len(t, s.Held().Lanes, 18)
+
+	require.NoError(t, s.Close())
+	s = open(t, dir)
+	require.Equal(t, want[3:], drain(t, s, 9))
+	require.Equal(t, Held{}, s.Held())
+}
+
 func TestWhatWasAddedComesOutInOrderAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

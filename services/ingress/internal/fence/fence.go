@@ -1,0 +1,278 @@
+// Package fence keeps the order of a conversation between replicas of ingress. A webhook that waits in the spool of one must
+// not be overtaken by a later one that another takes.
+//
+// Each replica tells the others, in a bucket, which lanes its spool holds and since when, for as long as it holds any. A webhook in a
+// lane that another holds does not go straight to the bus; what waits in spools leaves them in the order of its coming, as the
+// replicas' clocks have it. Other lanes do not wait. After each loss of the connection nothing is published for a moment: the
+// others have to be back as well before one knows what they hold.
+//
+// What a replica accepts while it cannot reach the bus, and others can, is not known to them. Nor is what a replica holds that has died:
+// it is not waited for, and what is in its spool is published when it has started again.
+package fence
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/services/ingress/internal/spool"
+)
+
+const (
+	// settle is how long nothing is published after the connection is back. Clients try again every 100 to 200 ms.
+	settle = 500 * time.Millisecond
+	// heartbeat is how often a replica says again what it holds; one that has not for deadAfter is not waited for.
+	heartbeat, deadAfter = time.Second, 5 * time.Second
+	// tellWithin bounds one write to the bucket.
+	tellWithin = time.Second
+	// soon is the pace while it waits for something that nobody announces.
+	soon = 20 * time.Millisecond
+)
+
+// Bucket is where replicas tell what they hold; [bus.Bucket] is one.
+type Bucket interface {
+	Put(ctx context.Context, key string, value []byte) (uint64, error)
+	Delete(ctx context.Context, key string) error
+	Watch(ctx context.Context, keys string, f func(*bus.Entry)) error
+}
+
+// Options says whose fence it is.
+type Options struct {
+	// Name is the replica's, of its own among all that ever were.
+	Name string
+	// Open opens the bucket, and waits for a bus that is away.
+	Open func(ctx context.Context) (Bucket, error)
+	// Held is what the replica's spool holds.
+	Held func() spool.Held
+	// Connected says whether there is a connection to the bus, and how often one was lost.
+	Connected func() (losses uint64, ok bool)
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer
+	// Settle and DeadAfter are for tests: 500 ms and 5 s if 0.
+	Settle, DeadAfter time.Duration
+}
+
+// Fence is one replica's. It is safe for concurrent use.
+type Fence struct {
+	o      Options
+	nudged chan struct{}
+	wanted atomic.Uint64 // tellings that somebody waits for
+	// settled is how often the connection had been lost, and one, when it last was known what others hold; 0: never.
+	settled atomic.Uint64
+	others  atomic.Int32 // len(holders)
+	deaf    atomic.Bool  // the bucket did not take what it was told last
+
+	mu      sync.Mutex
+	holders map[string]*holder
+	told    uint64
+	changed chan struct{} // closed, and made anew, when anything here has changed
+	watched uint64        // settled's kind of count when the bucket was last known whole
+}
+
+// holder is another replica whose spool holds something.
+type holder struct {
+	spool.Held
+	lanes  laneSet
+	seen   time.Time
+	losses uint64
+}
+
+// New makes a fence, which is closed until [Fence.Run] has found out what others hold, and registers its metric.
+func New(o Options) *Fence {
+	if o.Settle <= 0 {
+		o.Settle = settle
+	}
+	if o.DeadAfter <= 0 {
+		o.DeadAfter = deadAfter
+	}
+	f := &Fence{o: o, nudged: make(chan struct{}, 1), holders: map[string]*holder{}, changed: make(chan struct{})}
+	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ingress_spools_elsewhere", Help: "Other replicas whose spools hold webhooks, as far as is known.",
+	}, func() float64 { return float64(f.others.Load()) }))
+	return f
+}
+
+// Open says whether the bus may be given something in these lanes: nothing older of them waits elsewhere, as far as is known.
+func (f *Fence) Open(lanes []uint16) bool {
+	if !f.isSettled() {
+		f.nudge()
+		return false
+	}
+	if f.others.Load() == 0 {
+		return true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.buryLocked()
+	for _, h := range f.holders {
+		if h.lanes.any(lanes) {
+			return false
+		}
+	}
+	return true
+}
+
+// May is how many of these records, which are the spool's first, may leave now: others hold nothing older in their lanes. When it
+// may be more, changed is closed.
+func (f *Fence) May(records []spool.Record) (n int, changed <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.isSettled() {
+		f.nudge()
+		return 0, f.changed
+	}
+	f.buryLocked()
+	for n = range records {
+		for _, h := range f.holders {
+			if records[n].At.After(h.Oldest.Add(slack(h.Oldest))) && h.lanes.any(records[n].Lanes) {
+				return n, f.changed
+			}
+		}
+	}
+	return len(records), f.changed
+}
+
+// slack is how much younger than the oldest elsewhere something may be to leave with it: where much waits, replicas would else take
+// turns for each message. It is a thousandth of how long that waits.
+func slack(oldest time.Time) time.Duration {
+	if age := time.Since(oldest); age > 10*time.Second {
+		return age / 1000
+	}
+	return 0
+}
+
+// Note says that what the spool holds has changed: others are told soon.
+func (f *Fence) Note() { f.nudge() }
+
+// Tell tells others what the spool holds, and returns when they can know it, when ctx ends or when the bus does not take it.
+func (f *Fence) Tell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, tellWithin)
+	defer cancel()
+	want := f.wanted.Add(1)
+	f.nudge()
+	for {
+		_, ok := f.o.Connected()
+		f.mu.Lock()
+		told, changed := f.told, f.changed
+		f.mu.Unlock()
+		if !ok || told >= want || f.deaf.Load() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (f *Fence) isSettled() bool {
+	losses, ok := f.o.Connected()
+	return ok && f.settled.Load() == losses+1
+}
+
+func (f *Fence) nudge() {
+	select {
+	case f.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// buryLocked gives up those of whom nothing was heard for long.
+func (f *Fence) buryLocked() {
+	for name, h := range f.holders {
+		if time.Since(h.seen) > f.o.DeadAfter {
+			delete(f.holders, name)
+			f.o.Log.Warn("fence.gone", "replica", name, "held_since", h.Oldest,
+				"meaning", "what its spool holds is published when it has started again, out of turn")
+		}
+	}
+	f.others.Store(int32(len(f.holders))) //nolint:gosec // a few
+}
+
+func (f *Fence) tellChangedLocked() {
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// Run tells and listens until ctx ends.
+func (f *Fence) Run(ctx context.Context) error {
+	bucket, err := f.o.Open(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { f.watch(ctx, bucket) })
+	t := teller{f: f, bucket: bucket}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.nudged:
+		case <-timer.C:
+		}
+		timer.Reset(t.turn(ctx))
+	}
+}
+
+// watch follows what others hold.
+func (f *Fence) watch(ctx context.Context, bucket Bucket) {
+	for ctx.Err() == nil {
+		err := bucket.Watch(ctx, ">", f.heard)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if !errors.Is(err, bus.ErrUnavailable) {
+			f.o.Log.Warn("fence.watch", telemetry.KeyError, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(10 * soon):
+		}
+	}
+}
+
+// heard takes what another replica tells; nil when that was all that there is.
+func (f *Fence) heard(e *bus.Entry) {
+	losses, _ := f.o.Connected()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case e == nil:
+		for name, h := range f.holders {
+			if h.losses < losses { // it was not among what there is
+				delete(f.holders, name)
+			}
+		}
+		f.watched = losses + 1
+		f.nudge()
+	case e.Key == f.o.Name:
+		return
+	case e.Deleted:
+		delete(f.holders, e.Key)
+	default:
+		held, err := decode(e.Value)
+		if err != nil {
+			f.o.Log.Warn("fence.unreadable", "replica", e.Key, telemetry.KeyError, err)
+			return
+		}
+		h := &holder{Held: held, seen: time.Now(), losses: losses}
+		h.lanes.add(held.Lanes)
+		f.holders[e.Key] = h
+	}
+	f.others.Store(int32(len(f.holders))) //nolint:gosec // a few
+	f.tellChangedLocked()
+}

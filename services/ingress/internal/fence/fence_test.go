@@ -1,0 +1,204 @@
+package fence_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/bus/bustest"
+	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/ingress/internal/fence"
+	"github.com/parley-dm/parley/services/ingress/internal/spool"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 20 * time.Second
+
+// replica is a fence and the spool that it speaks for.
+type replica struct {
+	*fence.Fence
+	stop func()
+
+	mu   sync.Mutex
+	held spool.Held
+}
+
+func (r *replica) holds(at time.Time, lanes ...uint16) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = spool.Held{Oldest: at, Lanes: lanes}
+}
+
+func (r *replica) spool() spool.Held {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.held
+}
+
+func topologyOn(t *testing.T, server *bustest.Server) {
+	t.Helper()
+	_, err := topology.Ensure(t.Context(), server.Connect().JetStream(), topology.Options{Partitions: topology.DefaultPartitions, Replicas: 1})
+	require.NoError(t, err)
+}
+
+func start(t *testing.T, name string, conn *bus.Conn) *replica {
+	t.Helper()
+	r := &replica{}
+	r.Fence = fence.New(fence.Options{
+		Name: name, Held: r.spool, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Settle: 300 * time.Millisecond, DeadAfter: 3 * time.Second,
+		Open: func(ctx context.Context) (fence.Bucket, error) {
+			b, err := bus.OpenBucket(ctx, conn, topology.Spools.Name)
+			return b, err
+		},
+		Connected: func() (uint64, bool) {
+			losses := conn.Losses()
+			return losses, conn.Connected()
+		},
+	})
+	require.False(t, r.Open(nil), "it does not know yet")
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-done)
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *replica) opens(t *testing.T, lanes ...uint16) {
+	t.Helper()
+	require.Eventually(t, func() bool { return r.Open(lanes) }, patience, time.Millisecond)
+}
+
+func (r *replica) shuts(t *testing.T, lanes ...uint16) {
+	t.Helper()
+	require.Eventually(t, func() bool { return !r.Open(lanes) }, patience, time.Millisecond)
+}
+
+var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+
+func record(seconds int, lanes ...uint16) spool.Record {
+	return spool.Record{At: time.Now().Add(time.Duration(seconds-5) * time.Second), Lanes: lanes}
+}
+
+func TestWhatOneHoldsTheOtherDoesNotOvertake(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	a, b := start(t, "a", server.Connect()), start(t, "b", server.Connect())
+	b.opens(t, 1, 2)
+	a.opens(t)
+
+	a.holds(record(3).At, 1, 65535)
+	a.Tell(t.Context())
+	b.shuts(t, 1)
+	require.False(t, b.Open([]uint16{7, 65535}))
+	require.True(t, b.Open([]uint16{0, 2, 64}))
+	require.True(t, a.Open([]uint16{1}), "its own it knows by itself")
+
+	mine := []spool.Record{record(1, 1), record(2, 65535), record(4, 2), record(4, 1), record(4, 2)}
+	n, changed := b.May(mine)
+	require.Equal(t, 3, n, "what is older there goes first")
+	a.holds(record(6).At, 1)
+	a.Note()
+	select {
+	case <-changed:
+	case <-time.After(patience):
+		require.FailNow(t, "it is not told")
+	}
+	n, _ = b.May(mine)
+	require.Equal(t, 5, n)
+
+	a.holds(time.Time{})
+	a.Note()
+	b.opens(t, 1)
+}
+
+func TestWhoHoldsForLongIsNotHeldUpByTurns(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	a, b := start(t, "a", server.Connect()), start(t, "b", server.Connect())
+	b.opens(t)
+	old := time.Now().Add(-1000 * time.Second)
+	a.holds(old, 1)
+	a.Tell(t.Context())
+	b.shuts(t, 1)
+	n, _ := b.May([]spool.Record{{At: old.Add(900 * time.Millisecond), Lanes: []uint16{1}}, {At: old.Add(2 * time.Second), Lanes: []uint16{1}}})
+	require.Equal(t, 1, n)
+}
+
+func TestOneThatDiedIsNotWaitedForLong(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	a, b := start(t, "a", server.Connect()), start(t, "b", server.Connect())
+	b.opens(t)
+	a.holds(noon, 1)
+	a.Tell(t.Context())
+	b.shuts(t, 1)
+	a.stop()
+	require.False(t, b.Open([]uint16{1}))
+	b.opens(t, 1)
+
+	again := start(t, "c", server.Connect())
+	again.holds(noon, 1)
+	b.shuts(t, 1)
+}
+
+func TestAfterAnOutageItOpensWhenOthersAreBackToo(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	a, b := start(t, "a", server.Connect()), start(t, "b", server.Connect())
+	a.opens(t)
+	b.opens(t)
+	server.Down()
+	a.shuts(t)
+	b.shuts(t)
+	n, _ := a.May([]spool.Record{record(1, 1)})
+	require.Zero(t, n)
+	a.Tell(t.Context()) // does not wait for a bus that is away
+	a.holds(record(1).At, 1)
+	server.Up()
+	b.opens(t, 2)
+	require.False(t, b.Open([]uint16{1}), "what the other holds is known before it opens")
+	a.holds(time.Time{})
+	b.opens(t, 1)
+}
+
+func TestATellingHasAnEnd(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	a := start(t, "a", server.Connect())
+	a.opens(t)
+	a.stop()
+	begin := time.Now()
+	a.Tell(t.Context()) // nobody does it any more
+	require.Less(t, time.Since(begin), patience)
+}
+
+func TestOthersMayTellNonsense(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	conn := server.Connect()
+	bucket, err := bus.OpenBucket(t.Context(), conn, topology.Spools.Name)
+	require.NoError(t, err)
+	for key, value := range map[string]string{"x": "", "y": "\x02\x00\x00\x00\x00\x00\x00\x00\x00", "z": "\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01"} {
+		_, err = bucket.Put(t.Context(), key, []byte(value))
+		require.NoError(t, err)
+	}
+	start(t, "a", conn).opens(t, 1)
+}
