@@ -14,10 +14,14 @@ type State struct {
 	// Account is empty in the state of an app, App in that of an account.
 	Account string `json:"account,omitempty"`
 	App     string `json:"app,omitempty"`
+	// Name is what the account is called where it is configured, if anything.
+	Name string `json:"name,omitempty"`
 	// Pause is why it may not send, nil while it may.
 	Pause *Pause `json:"pause,omitempty"`
 	// Token is what is known of its token, nil when nothing is.
 	Token *TokenState `json:"token,omitempty"`
+	// Usage is how much of what Meta allows is used up, nil while it has told nothing.
+	Usage *UsageState `json:"usage,omitempty"`
 	// Parked is how many reply intents of it wait, as far as was known at Updated.
 	Parked  uint64    `json:"parked,omitempty"`
 	Updated time.Time `json:"updated"`
@@ -58,8 +62,18 @@ type TokenState struct {
 	Problem   string    `json:"problem,omitempty"`
 }
 
+// UsageState is how much of what Meta allows is used up, as the headers of its answers say.
+type UsageState struct {
+	// Percent is the higher one of the account's and its app's; at 100 Meta refuses.
+	Percent int `json:"percent"`
+	// Rate is at what share of its full rate, 0 to 1, the account sends for that.
+	Rate float64 `json:"rate"`
+	// At is when Meta told.
+	At time.Time `json:"at"`
+}
+
 // Empty says whether there is nothing to tell.
-func (s State) Empty() bool { return s.Pause == nil && s.Token == nil && s.Parked == 0 }
+func (s State) Empty() bool { return s.Pause == nil && s.Token == nil && s.Usage == nil && s.Parked == 0 }
 
 // Key is the state's in the bucket parley_accounts.
 func (s State) Key() string {

@@ -110,6 +110,15 @@ func TestRulesByTheAPI(t *testing.T) {
 	require.NoError(t, site.DB.QueryRow(t.Context(), `SELECT count(*) FROM response_rules WHERE name = 'parking' AND updated_by IS NOT NULL`).Scan(&n))
 	require.Equal(t, 1, n)
 
+	// The first request made the rule and died before it was answered: a minute later the key is taken over.
+	_, err := site.DB.Exec(t.Context(), `UPDATE idempotency_keys SET status = NULL, body = NULL, content_type = NULL, created_at = now() - interval '2 minutes'`)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusCreated, s.call(http.MethodPost, "/api/v1/rules", "k1", body, &again).StatusCode)
+	require.Equal(t, made, again)
+	require.NoError(t, site.DB.QueryRow(t.Context(), `SELECT count(*) FROM response_rules WHERE name = 'parking'`).Scan(&n))
+	require.Equal(t, 1, n)
+	require.Equal(t, 1, audited(t, site, "rule.created", "rule:"+made.ID))
+
 	body["version"], body["response_text"] = made.Version, "In front of the house."
 	var changed rule
 	require.Equal(t, http.StatusOK, s.call(http.MethodPut, "/api/v1/rules/"+made.ID, "", body, &changed).StatusCode)

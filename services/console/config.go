@@ -37,6 +37,8 @@ type Config struct {
 	Host *pipeline.Host `env:"-"`
 	// Listening, if not nil, is called with the address when pages are served.
 	Listening func(addr string) `env:"-"`
+	// SweepEvery is how often what is over is deleted; an hour if zero.
+	SweepEvery time.Duration `env:"-"`
 }
 
 // OIDC is the identity provider that people may sign in with, if any.

@@ -23,10 +23,10 @@ import (
 	"github.com/parley-dm/parley/services/console/internal/desk"
 	"github.com/parley-dm/parley/services/console/internal/hooks"
 	"github.com/parley-dm/parley/services/console/internal/live"
-	"github.com/parley-dm/parley/services/console/internal/operate"
 	"github.com/parley-dm/parley/services/console/internal/ops"
 	"github.com/parley-dm/parley/services/console/internal/rollup"
 	"github.com/parley-dm/parley/services/console/internal/store"
+	"github.com/parley-dm/parley/services/console/internal/sweep"
 )
 
 // Name is the service's name in logs, metrics and subscriptions.
@@ -58,7 +58,6 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	d := desk.New(p, time.Now)
 	hub := live.NewHub()
 	defer hub.Close()
 	provider, err := cfg.provider()
@@ -70,9 +69,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	kept := store.New(pool, time.Now)
 	told := hooks.New(kept, hooks.Options{AllowPrivate: cfg.WebhooksPrivate, Log: tel.Log, Now: time.Now})
-	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, desk: d, ops: ops.New(p, vault, time.Now), oidc: provider, api: api.Deps{ //nolint:contextcheck // each request brings its own
-		Store: kept, Desk: operate.New(operate.Deps{Pipeline: p, Store: kept, Now: time.Now}), Pipeline: p, Rules: repository.NewRules(pool),
-		Log: tel.Log, Now: time.Now, CheckURL: told.CheckURL, WebhooksChanged: told.Changed,
+	book, d, system := hooks.NewBook(kept, told), desk.New(p, kept, time.Now), ops.New(p, vault, time.Now)
+	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, desk: d, webhooks: book, ops: system, oidc: provider, api: api.Deps{ //nolint:contextcheck // each request brings its own
+		Store: kept, Desk: d, Ops: system, Rules: repository.NewRules(pool), Webhooks: book, Log: tel.Log, Now: time.Now,
 	}})
 	if err != nil {
 		return err
@@ -91,6 +90,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	})
 	group.Go("courier", told.Deliver)
 	group.Go("analytics", rollup.New(kept, tel.Log, time.Now).Run)
+	group.Go("sweep", func(ctx context.Context) error { return sweep.Run(ctx, kept, tel.Log, cfg.SweepEvery) })
 	group.Go("desk", d.Run)
 	group.Go("live", func(ctx context.Context) error {
 		if err := p.Join(ctx); err != nil {

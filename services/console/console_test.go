@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -75,4 +76,28 @@ func TestBadSettingsAreAllNamed(t *testing.T) {
 	for _, name := range []string{"DATABASE_URL", "CONSOLE_ADDR", "CONSOLE_URL", "CONSOLE_SESSION_IDLE", "CONSOLE_SESSION_MAX", "CONSOLE_MEDIA_HOSTS", "CONSOLE_TRUSTED_PROXIES"} {
 		require.ErrorContains(t, err, name)
 	}
+}
+
+func TestWhatIsOverIsDeletedWhileTheConsoleRuns(t *testing.T) {
+	t.Parallel()
+	site := webtest.Start(t, func(c *console.Config) { c.SweepEvery = 20 * time.Millisecond })
+	user := site.As(store.Owner).User
+	exec := func(sql string, args ...any) {
+		_, err := site.DB.Exec(t.Context(), sql, args...)
+		require.NoError(t, err)
+	}
+	exec(`INSERT INTO sessions (token_hash, user_id, method, expires_at) VALUES ('\x01', $1, 'link', now() - interval '1 second')`, user.ID)
+	exec(`INSERT INTO sign_in_links (token_hash, user_id, expires_at) VALUES ('\x01', $1, now() - interval '1 second'), ('\x02', $1, now() + interval '1 hour')`, user.ID)
+	exec(`INSERT INTO idempotency_keys (user_id, key, request_hash, created_at) VALUES ($1, 'old', '\x01', now() - interval '49 hours'), ($1, 'new', '\x01', now())`, user.ID)
+	exec(`INSERT INTO outgoing_webhooks (url, secret, events) VALUES ('https://example.com', 's', '{reply.sent}')`)
+	exec(`INSERT INTO webhook_deliveries (webhook_id, event, event_id, account, state, created_at)
+		SELECT w.id, 'reply.sent', d.state || d.age, '171', d.state, now() - make_interval(days => d.age)
+		FROM outgoing_webhooks w, (VALUES ('delivered', 31), ('failed', 31), ('failed', 1)) AS d (state, age)`)
+	left := func() [4]int {
+		return [4]int{
+			count(t, site, `SELECT count(*) FROM sessions`), count(t, site, `SELECT count(*) FROM sign_in_links`),
+			count(t, site, `SELECT count(*) FROM idempotency_keys`), count(t, site, `SELECT count(*) FROM webhook_deliveries`),
+		}
+	}
+	require.Eventually(t, func() bool { return left() == [4]int{1, 1, 1, 1} }, 20*time.Second, 10*time.Millisecond)
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/console/internal/api"
+	"github.com/parley-dm/parley/services/console/internal/desk"
+	"github.com/parley-dm/parley/services/console/internal/hooks"
 	"github.com/parley-dm/parley/services/console/internal/live"
 	"github.com/parley-dm/parley/services/console/internal/oidc"
 	"github.com/parley-dm/parley/services/console/internal/ops"
@@ -24,13 +26,14 @@ const maxBody = 1 << 20
 
 // parts are what the handler is made of.
 type parts struct {
-	tel   *telemetry.Telemetry
-	store *store.Store
-	hub   *live.Hub
-	api   api.Deps
-	desk  page.Desk
-	ops   *ops.Ops
-	oidc  *oidc.Provider // nil without one
+	tel      *telemetry.Telemetry
+	store    *store.Store
+	hub      *live.Hub
+	api      api.Deps
+	desk     *desk.Desk
+	webhooks *hooks.Book
+	ops      *ops.Ops
+	oidc     *oidc.Provider // nil without one
 }
 
 // newHandler puts pages behind their middleware.
@@ -47,7 +50,7 @@ func newHandler(cfg Config, d parts) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := page.New(page.Deps{Store: d.store, View: renderer, Hub: d.hub, Desk: d.desk, System: d.ops, AccountStates: d.ops, Tokens: d.ops, DeadLetters: d.ops, Resender: d.ops, Log: d.tel.Log, Now: time.Now}, page.Options{
+	pages := page.New(page.Deps{Store: d.store, View: renderer, Hub: d.hub, Desk: d.desk, Webhooks: d.webhooks, System: d.ops, AccountStates: d.ops, Tokens: d.ops, DeadLetters: d.ops, Resender: d.ops, Log: d.tel.Log, Now: time.Now}, page.Options{
 		Sessions: web.SessionOptions{Public: public, Idle: cfg.SessionIdle, Max: cfg.SessionMax, Now: time.Now}, OIDC: d.oidc,
 		MediaHosts: cfg.MediaHosts, SimulatorURL: strings.TrimSuffix(cfg.SimulatorURL, "/"),
 	})

@@ -76,6 +76,9 @@ func TestNoRefusalIsEarnedWhenTheAllowanceRunsOut(t *testing.T) {
 	})
 	require.WithinDuration(t, begun.Add(2*time.Minute), state.Pause.Until, 30*time.Second, "for the minutes that Meta gives")
 	require.Equal(t, "rate_limited", state.Pause.Class)
+	require.NotNil(t, state.Usage)
+	require.GreaterOrEqual(t, state.Usage.Percent, 95, "how much is used up is told")
+	require.Less(t, state.Usage.Rate, 0.1, "and how much slower it sends for that")
 
 	s.ask(neighbour, time.Time{}, ours, 20)
 	s.ask(account, time.Time{}, theirs, 1)

@@ -1,6 +1,7 @@
 package standalone_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/services/console"
+	"github.com/parley-dm/parley/services/simulator"
 )
 
 // person is somebody of the business at the console, as a browser without scripts is.
@@ -129,4 +131,71 @@ func TestAPersonTakesOverWritesAndHandsBack(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.post("7001", "m_3", "price?"))
 	w.eventually(func() bool { return len(w.replies("7001")) == 3 }, "the bot answers again")
 	require.Equal(t, "18 each.", w.replies("7001")[2])
+}
+
+// decided is the row of a customer's message from us with a status, when there is one.
+func (w *world) decided(customer, status string) (id string) {
+	w.t.Helper()
+	w.eventually(func() bool {
+		return w.pool.QueryRow(w.t.Context(), `SELECT m.id::text FROM messages m JOIN conversations c ON c.id = m.conversation_id
+			WHERE c.instagram_user_id = $1 AND m.direction = 'outbound' AND m.status = $2`, customer, status).Scan(&id) == nil
+	}, "the message to "+customer+" is "+status)
+	return id
+}
+
+// What failed, and what nobody knows of, is settled at the console, and the stages do what was decided: what was sent is not sent
+// again, what is sent again is sent once.
+func TestAPersonSettlesWhatFailedAndWhatIsInDoubt(t *testing.T) {
+	t.Parallel()
+	addr := "127.0.0.1:" + freePort(t)
+	w := newWorld(t, "CONSOLE_ADDR="+addr, "SEND_TIMEOUT=1s", "DOUBT_TIMEOUT=31s")
+	w.rule("price?", "18 each.")
+	const arrived, lost, refused = "7001", "7002", "7003"
+	for _, f := range []simulator.Fault{
+		{Customer: arrived, Kind: "reset_after"}, {Customer: arrived, Kind: "no_echo"}, {Customer: lost, Kind: "reset_before"},
+		{Customer: refused, Kind: "error", Code: 100},
+	} {
+		f.Count = 1
+		_, err := w.meta.AddFault(f)
+		require.NoError(t, err)
+	}
+	silent := func(rw http.ResponseWriter, r *http.Request) bool { // Meta does not say what was sent
+		if !strings.HasSuffix(r.URL.Path, "/conversations") {
+			return false
+		}
+		rw.WriteHeader(http.StatusInternalServerError)
+		return true
+	}
+	w.between.Store(&silent)
+	w.serve()
+	for n, customer := range []string{arrived, lost, refused} {
+		require.Equal(t, http.StatusOK, w.post(customer, fmt.Sprintf("m_%d", n), "price?"))
+	}
+	failed, unknown, other := w.decided(refused, "failed"), w.decided(arrived, "unknown"), w.decided(lost, "unknown")
+	require.Equal(t, []string{"18 each."}, w.replies(arrived))
+	require.Empty(t, w.replies(lost))
+	require.Empty(t, w.replies(refused))
+
+	anna := w.signIn(addr)
+	_, page := anna.look("/failures")
+	require.Contains(t, page, "It may have been sent")
+	for _, decision := range []url.Values{{"id": {unknown}, "decision": {"was_sent"}}, {"id": {other}, "decision": {"send_again"}}} {
+		status, _ := anna.submit("/failures/decide", decision)
+		require.Equal(t, http.StatusOK, status)
+	}
+	for range 2 { // a double click
+		status, _ := anna.submit("/failures/replay", url.Values{"id": {failed}})
+		require.Equal(t, http.StatusOK, status)
+	}
+	require.Equal(t, unknown, w.decided(arrived, "sent"), "its row says what somebody found out")
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM messages WHERE id = $1 AND metadata #>> '{delivery,reason}' = 'decided by anna@example.com'`, unknown))
+	w.eventually(func() bool { return len(w.replies(lost)) == 1 && len(w.replies(refused)) == 1 }, "both are sent again")
+	for customer, before := range map[string]string{lost: other, refused: failed} {
+		require.NotEqual(t, before, w.decided(customer, "sent"), "as a message of its own")
+	}
+	_, page = anna.look("/failures")
+	require.Contains(t, page, "Nothing has failed")
+	for _, customer := range []string{arrived, lost, refused} {
+		require.Equal(t, []string{"18 each."}, w.replies(customer), "once")
+	}
 }

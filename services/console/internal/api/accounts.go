@@ -11,8 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/parley-dm/parley/pkg/accounts"
-	"github.com/parley-dm/parley/pkg/pipeline/accountdesk"
-	"github.com/parley-dm/parley/services/console/internal/operate"
+	"github.com/parley-dm/parley/services/console/internal/ops"
 	"github.com/parley-dm/parley/services/console/internal/store"
 )
 
@@ -21,9 +20,11 @@ type Account struct {
 	Key     string        `json:"key" doc:"names it; channel.account, or app.login for all accounts of an app"`
 	Account string        `json:"account,omitempty"`
 	App     string        `json:"app,omitempty"`
+	Name    string        `json:"name,omitempty" doc:"what it is called where it is configured"`
 	Pause   *AccountPause `json:"pause,omitempty" doc:"why it may not send; absent while it may"`
 	Parked  uint64        `json:"parked" doc:"messages that wait for the pause to end"`
 	Token   *AccountToken `json:"token,omitempty"`
+	Usage   *AccountUsage `json:"usage,omitempty" doc:"absent while Meta has told nothing"`
 	Updated time.Time     `json:"updated"`
 }
 
@@ -42,6 +43,13 @@ type AccountToken struct {
 	Checked time.Time  `json:"checked"`
 	Expires *time.Time `json:"expires,omitempty"`
 	Problem string     `json:"problem,omitempty"`
+}
+
+// AccountUsage is how much of what Meta allows is used up.
+type AccountUsage struct {
+	Percent int       `json:"percent" doc:"the higher one of the account's and its app's; at 100 Meta refuses"`
+	Rate    float64   `json:"rate" doc:"the share of its full rate at which the account sends for that"`
+	At      time.Time `json:"at"`
 }
 
 type accountsOutput struct {
@@ -67,19 +75,8 @@ func (a *API) accounts(h huma.API) {
 	}, a.resumeAccount)
 }
 
-func (a *API) accountDesk(ctx context.Context) (*accountdesk.Desk, error) {
-	if !a.d.Pipeline.Joined() {
-		return nil, operate.ErrAway
-	}
-	return accountdesk.Open(ctx, a.d.Pipeline.Conn(), a.d.Now)
-}
-
 func (a *API) listAccounts(ctx context.Context, _ *struct{}) (*accountsOutput, error) {
-	desk, err := a.accountDesk(ctx)
-	if err != nil {
-		return nil, a.failed(ctx, "accounts", err)
-	}
-	states, err := desk.States(ctx)
+	states, err := a.d.Ops.States(ctx)
 	if err != nil {
 		return nil, a.failed(ctx, "accounts", err)
 	}
@@ -95,9 +92,12 @@ func (a *API) listAccounts(ctx context.Context, _ *struct{}) (*accountsOutput, e
 }
 
 func account(s *accounts.State) Account {
-	out := Account{Key: s.Key(), Account: s.Account, App: s.App, Parked: s.Parked, Updated: s.Updated}
+	out := Account{Key: s.Key(), Account: s.Account, App: s.App, Name: s.Name, Parked: s.Parked, Updated: s.Updated}
 	if p := s.Pause; p != nil {
 		out.Pause = &AccountPause{Since: p.Since, Until: p.Until, Class: p.Class, Reason: p.Reason, WhatToDo: p.WhatToDo}
+	}
+	if u := s.Usage; u != nil {
+		out.Usage = &AccountUsage{Percent: u.Percent, Rate: u.Rate, At: u.At}
 	}
 	if t := s.Token; t != nil {
 		out.Token = &AccountToken{Valid: t.Valid, Checked: t.Checked, Problem: t.Problem}
@@ -109,10 +109,6 @@ func account(s *accounts.State) Account {
 }
 
 func (a *API) resumeAccount(ctx context.Context, in *resumeInput) (*struct{}, error) {
-	desk, err := a.accountDesk(ctx)
-	if err != nil {
-		return nil, a.failed(ctx, "account", err)
-	}
 	who := mustCaller(ctx)
 	if !who.everything() && !slices.ContainsFunc(who.user.Accounts, func(id string) bool {
 		return strings.HasSuffix(in.AccountKey, "."+id) && !strings.HasPrefix(in.AccountKey, "app.")
@@ -120,8 +116,8 @@ func (a *API) resumeAccount(ctx context.Context, in *resumeInput) (*struct{}, er
 		return nil, a.failed(ctx, "account", store.ErrNotFound)
 	}
 	by := who.actor
-	err = desk.Resume(ctx, in.AccountKey, by.Name)
-	if errors.Is(err, accountdesk.ErrNotPaused) {
+	err := a.d.Ops.Resume(ctx, in.AccountKey, by.Name)
+	if errors.Is(err, ops.ErrNotPaused) {
 		return nil, huma.Error409Conflict(err.Error())
 	}
 	if err == nil {

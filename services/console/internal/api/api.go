@@ -17,10 +17,11 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
 
-	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/repository"
 	"github.com/parley-dm/parley/pkg/telemetry"
-	"github.com/parley-dm/parley/services/console/internal/operate"
+	"github.com/parley-dm/parley/services/console/internal/desk"
+	"github.com/parley-dm/parley/services/console/internal/hooks"
+	"github.com/parley-dm/parley/services/console/internal/ops"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/web"
 )
@@ -28,14 +29,12 @@ import (
 // Deps is what the API works with.
 type Deps struct {
 	Store    *store.Store
-	Desk     *operate.Desk
-	Pipeline *pipeline.Pipeline
+	Desk     *desk.Desk
+	Ops      *ops.Ops
 	Log      *slog.Logger
 	Now      func() time.Time
 	Rules    Rules
-	// CheckURL says what is wrong with the address of a webhook; WebhooksChanged is called when there are others.
-	CheckURL        func(raw string) error
-	WebhooksChanged func()
+	Webhooks *hooks.Book
 }
 
 // Rules stores rules.
@@ -127,6 +126,9 @@ func (c *caller) scope() store.Scope {
 // everything says whether the caller sees all accounts.
 func (c *caller) everything() bool { return len(c.user.Accounts) == 0 }
 
+// person is the caller, for the desk.
+func (c *caller) person() desk.Person { return desk.Person{Actor: c.actor, Called: c.user.Called()} }
+
 type contextKey int
 
 const (
@@ -147,13 +149,16 @@ func mustCaller(ctx context.Context) *caller {
 
 // failed turns an error into the problem that is told; what went wrong inside is in the log only.
 func (a *API) failed(ctx context.Context, what string, err error) error {
+	var refused *desk.RefusedError
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return huma.Error404NotFound(what + ": there is none, or it is not yours to see")
-	case errors.Is(err, operate.ErrWindow):
-		return huma.Error409Conflict(operate.ErrWindow.Error())
-	case errors.Is(err, operate.ErrAway):
-		return huma.Error503ServiceUnavailable(operate.ErrAway.Error())
+	case errors.As(err, &refused) && refused.Window:
+		return huma.Error409Conflict(refused.Text)
+	case errors.As(err, &refused):
+		return huma.Error422UnprocessableEntity(refused.Text)
+	case errors.Is(err, ops.ErrAway):
+		return huma.Error503ServiceUnavailable(ops.ErrAway.Error() + ": try again in a moment")
 	default:
 		a.d.Log.ErrorContext(ctx, "api.failed", "what", what, telemetry.KeyRequest, web.RequestID(ctx), telemetry.KeyError, err)
 		return huma.Error500InternalServerError("something went wrong; it is in the log under the request's id, " + web.RequestID(ctx))

@@ -9,7 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/parley-dm/parley/pkg/dm"
-	"github.com/parley-dm/parley/services/console/internal/operate"
+	"github.com/parley-dm/parley/services/console/internal/desk"
 	"github.com/parley-dm/parley/services/console/internal/store"
 )
 
@@ -81,7 +81,7 @@ type sendInput struct {
 	ID   string `path:"id" format:"uuid"`
 	Key  string `header:"Idempotency-Key" doc:"makes the message the same when it is asked for again" maxLength:"200"`
 	Body struct {
-		Text string `json:"text" minLength:"1" maxLength:"5000"`
+		Text string `json:"text" minLength:"1" maxLength:"8000" doc:"8,000 bytes at most; a long one is sent as several"`
 	}
 }
 
@@ -171,6 +171,11 @@ func (a *API) find(ctx context.Context, id string) (store.Conversation, error) {
 	return c, nil
 }
 
+// atDesk names a conversation for the desk.
+func atDesk(c *store.Conversation) desk.Conversation {
+	return desk.Conversation{ID: c.ID, Conversation: c.Key()}
+}
+
 func (a *API) getConversation(ctx context.Context, in *conversationInput) (*conversationOutput, error) {
 	c, err := a.find(ctx, in.ID)
 	if err != nil {
@@ -181,7 +186,7 @@ func (a *API) getConversation(ctx context.Context, in *conversationInput) (*conv
 
 // shown is a conversation with who has it.
 func (a *API) shown(ctx context.Context, c *store.Conversation) (*conversationOutput, error) {
-	hold, held, err := a.d.Desk.Holder(ctx, *c)
+	hold, held, err := a.d.Desk.Holder(ctx, c.Key())
 	if err != nil {
 		return nil, a.failed(ctx, "conversation", err)
 	}
@@ -232,11 +237,7 @@ func (a *API) send(ctx context.Context, in *sendInput) (*sendOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := operate.Message{Text: in.Body.Text, Key: keyOf(ctx)}
-	if err := m.Acceptable(); err != nil {
-		return nil, huma.Error422UnprocessableEntity(err.Error())
-	}
-	id, err := a.d.Desk.Send(ctx, mustCaller(ctx).actor, c, m)
+	id, err := a.d.Desk.Say(ctx, mustCaller(ctx).person(), desk.Saying{Conversation: atDesk(&c), Text: in.Body.Text, Key: keyOf(ctx)})
 	if err != nil {
 		return nil, a.failed(ctx, "message", err)
 	}
@@ -261,7 +262,7 @@ func (a *API) hold(ctx context.Context, in *holdInput) (*conversationOutput, err
 		}
 		until = a.d.Now().Add(d)
 	}
-	if err := a.d.Desk.Hold(ctx, mustCaller(ctx).actor, c, until); err != nil {
+	if err := a.d.Desk.Take(ctx, mustCaller(ctx).person(), atDesk(&c), until); err != nil {
 		return nil, a.failed(ctx, "conversation", err)
 	}
 	return a.shown(ctx, &c)
@@ -272,7 +273,7 @@ func (a *API) release(ctx context.Context, in *releaseInput) (*conversationOutpu
 	if err != nil {
 		return nil, err
 	}
-	if err := a.d.Desk.Release(ctx, mustCaller(ctx).actor, c); err != nil {
+	if err := a.d.Desk.HandBack(ctx, mustCaller(ctx).person(), atDesk(&c)); err != nil {
 		return nil, a.failed(ctx, "conversation", err)
 	}
 	return a.shown(ctx, &c)

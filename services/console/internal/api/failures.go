@@ -2,17 +2,13 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/parley-dm/parley/pkg/pipeline/deadletter"
-	"github.com/parley-dm/parley/services/console/internal/operate"
-	"github.com/parley-dm/parley/services/console/internal/store"
+	"github.com/parley-dm/parley/services/console/internal/ops"
 )
 
 // Failure is a message that a stage gave up on.
@@ -67,62 +63,38 @@ func (a *API) failures(h huma.API) {
 }
 
 func (a *API) listFailures(ctx context.Context, in *failuresInput) (*failuresOutput, error) {
-	if !a.d.Pipeline.Joined() {
-		return nil, a.failed(ctx, "failures", operate.ErrAway)
+	found, err := a.d.Ops.DeadLetters(ctx, mustCaller(ctx).scope(), ops.LetterFilter{Stage: in.Stage, Account: in.Account, After: in.After, Most: in.Limit + 1})
+	if err != nil {
+		return nil, a.failed(ctx, "failures", err)
 	}
 	out := &failuresOutput{}
-	out.Body.Failures = []Failure{}
-	who := mustCaller(ctx)
-	err := deadletter.List(ctx, a.d.Pipeline.Conn(), deadletter.Filter{Stage: in.Stage, Account: in.Account}, func(l deadletter.Letter) (bool, error) {
-		if l.Number <= in.After || !who.everything() && !slices.Contains(who.user.Accounts, l.Account) {
-			return true, nil
-		}
-		if len(out.Body.Failures) == in.Limit {
-			out.Body.Next = out.Body.Failures[in.Limit-1].Number
-			return false, nil
-		}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		out.Body.Next = found[in.Limit-1].Number
+	}
+	out.Body.Failures = make([]Failure, 0, len(found))
+	for i := range found {
+		l := &found[i]
 		out.Body.Failures = append(out.Body.Failures, Failure{
 			Number: l.Number, Stage: l.Stage, Account: l.Account, Class: l.Class, Reason: l.Reason, Attempts: l.Attempts, At: l.At, ID: l.ID,
 		})
-		return true, nil
-	})
-	if err != nil {
-		return nil, a.failed(ctx, "failures", err)
 	}
 	return out, nil
 }
 
 func (a *API) replayFailures(ctx context.Context, in *replayInput) (*replayOutput, error) {
-	if !a.d.Pipeline.Joined() {
-		return nil, a.failed(ctx, "failures", operate.ErrAway)
-	}
 	who := mustCaller(ctx)
-	conn := a.d.Pipeline.Conn()
-	var allowed []uint64
-	for _, n := range in.Body.Numbers {
-		letter, err := deadletter.Get(ctx, conn, n)
-		switch {
-		case errors.Is(err, deadletter.ErrNone):
-		case err != nil:
-			return nil, a.failed(ctx, "failures", err)
-		case who.everything() || slices.Contains(who.user.Accounts, letter.Account):
-			allowed = append(allowed, n)
-		}
-	}
-	out := &replayOutput{}
-	if len(allowed) == 0 {
-		return out, nil
-	}
-	var err error
-	out.Body.Replayed, err = deadletter.Replay(ctx, conn, deadletter.Filter{Numbers: allowed}, who.actor.Name)
+	replayed, err := a.d.Ops.ReplayDead(ctx, who.scope(), in.Body.Numbers, who.actor.Name)
 	if err != nil {
 		return nil, a.failed(ctx, "failures", err)
 	}
-	for _, n := range allowed {
-		err := a.d.Store.Audit(ctx, who.actor, store.Change{Action: "failure.replayed", Target: "failure:" + strconv.FormatUint(n, 10)})
+	for _, n := range replayed {
+		err := a.d.Store.Audit(ctx, who.actor, change("failure.replayed", "failure:"+strconv.FormatUint(n, 10)))
 		if err != nil {
 			return nil, a.failed(ctx, "failures", err)
 		}
 	}
+	out := &replayOutput{}
+	out.Body.Replayed = len(replayed)
 	return out, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +23,9 @@ const (
 	keepTimeout  = 5 * time.Second
 )
 
-// keyOf is the request's idempotency key; empty for none. What is made by the request takes its id from it, so that one that
-// died in the middle is finished, and not done again, when it comes again.
+// keyOf is the request's idempotency key with a fingerprint of the request; empty for none. What is made by the request takes
+// its id from it, so that one that died in the middle is finished, and not done again, when it comes again. The fingerprint is
+// for keys that are used anew for something else, when the first use is forgotten.
 func keyOf(ctx context.Context) string {
 	key, _ := ctx.Value(idempotencyKey).(string)
 	return key
@@ -48,7 +50,8 @@ func (a *API) idempotent(next http.Handler) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		before, err := a.d.Store.ClaimKey(r.Context(), who.user.ID, key, fingerprint(r, body))
+		mark := fingerprint(r, body)
+		before, err := a.d.Store.ClaimKey(r.Context(), who.user.ID, key, mark)
 		switch {
 		case errors.Is(err, store.ErrKeyReused):
 			problem(w, http.StatusUnprocessableEntity, keyHeader+": "+err.Error())
@@ -64,7 +67,8 @@ func (a *API) idempotent(next http.Handler) http.Handler {
 			w.WriteHeader(before.Status)
 			_, _ = w.Write(before.Body) //nolint:gosec // an answer of ours that was kept, with its own Content-Type
 		default:
-			a.answer(w, r.WithContext(context.WithValue(r.Context(), idempotencyKey, key)), next, who.user.ID, key) //nolint:contextcheck // it is the request's, in r
+			ctx := context.WithValue(r.Context(), idempotencyKey, key+":"+hex.EncodeToString(mark))
+			a.answer(w, r.WithContext(ctx), next, who.user.ID, key) //nolint:contextcheck // it is the request's, in r
 		}
 	})
 }

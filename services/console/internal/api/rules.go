@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
+	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/repository"
 	"github.com/parley-dm/parley/pkg/rules"
 )
@@ -166,15 +168,25 @@ func (a *API) createRule(ctx context.Context, in *newRuleInput) (*ruleOutput, er
 	if err := everywhere(ctx); err != nil {
 		return nil, err
 	}
-	given, err := in.Body.stored("", 0)
+	id, key, who := "", keyOf(ctx), mustCaller(ctx)
+	if key != "" {
+		id = uuid.UUID(dm.RowID("rule", who.user.ID, key)).String()
+	}
+	given, err := in.Body.stored(id, 0)
 	if err != nil {
 		return nil, err
 	}
-	r, err := a.d.Rules.Create(ctx, given, mustCaller(ctx).actor.Name)
+	r, err := a.d.Rules.Create(ctx, given, who.actor.Name)
+	if key != "" && errors.Is(err, repository.ErrConflict) {
+		r, err = a.d.Rules.Get(ctx, id) // the same request made it before it died
+	}
+	if err == nil {
+		err = a.d.Store.AuditOnce(ctx, who.actor, change("rule.created", "rule:"+r.ID))
+	}
 	if err != nil {
 		return nil, a.ruleFailed(ctx, err)
 	}
-	return &ruleOutput{Body: shownRule(&r)}, a.auditRule(ctx, "rule.created", r.ID)
+	return &ruleOutput{Body: shownRule(&r)}, nil
 }
 
 func (a *API) changeRule(ctx context.Context, in *changeRuleInput) (*ruleOutput, error) {

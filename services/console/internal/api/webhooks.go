@@ -2,12 +2,13 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/parley-dm/parley/services/console/internal/hooks"
 	"github.com/parley-dm/parley/services/console/internal/store"
 )
 
@@ -35,6 +36,7 @@ type WebhookDelivery struct {
 	FinishedAt     *time.Time `json:"finished_at,omitempty"`
 	ResponseStatus *int       `json:"response_status,omitempty"`
 	Error          string     `json:"error,omitempty"`
+	Repeatable     bool       `json:"repeatable" doc:"what it tells is still kept, so that it can be told again"`
 }
 
 type webhooksOutput struct {
@@ -57,6 +59,20 @@ type webhookOutput struct{ Body Webhook }
 type webhookIDInput struct {
 	ID  string `path:"id" format:"uuid"`
 	Key string `header:"Idempotency-Key" maxLength:"200"`
+}
+
+type switchInput struct {
+	ID   string `path:"id" format:"uuid"`
+	Key  string `header:"Idempotency-Key" maxLength:"200"`
+	Body struct {
+		Active bool `json:"active" doc:"false: it is told nothing, and what waits for it fails"`
+	}
+}
+
+type deliveryInput struct {
+	ID       string `path:"id" format:"uuid"`
+	Delivery int64  `path:"delivery" minimum:"1"`
+	Key      string `header:"Idempotency-Key" maxLength:"200"`
 }
 
 type deliveriesInput struct {
@@ -84,121 +100,128 @@ func (a *API) webhooks(h huma.API) {
 		DefaultStatus: http.StatusCreated, Tags: tags, Security: needs("webhooks:write"),
 	}, a.createWebhook)
 	huma.Register(h, huma.Operation{
+		OperationID: "switch-webhook", Method: http.MethodPatch, Path: "/api/v1/webhooks/{id}", Summary: "Switch a webhook on or off",
+		Tags: tags, Security: needs("webhooks:write"),
+	}, a.switchWebhook)
+	huma.Register(h, huma.Operation{
+		OperationID: "rotate-webhook-secret", Method: http.MethodPost, Path: "/api/v1/webhooks/{id}/secret", Summary: "Give a webhook a new secret, from its next attempt on",
+		Tags: tags, Security: needs("webhooks:write"),
+	}, a.rotateWebhook)
+	huma.Register(h, huma.Operation{
 		OperationID: "delete-webhook", Method: http.MethodDelete, Path: "/api/v1/webhooks/{id}", Summary: "Delete a webhook and its log",
 		DefaultStatus: http.StatusNoContent, Tags: tags, Security: needs("webhooks:write"),
 	}, a.deleteWebhook)
+	a.webhookDeliveries(h, tags)
+}
+
+func (a *API) webhookDeliveries(h huma.API, tags []string) {
 	huma.Register(h, huma.Operation{
 		OperationID: "list-webhook-deliveries", Method: http.MethodGet, Path: "/api/v1/webhooks/{id}/deliveries", Summary: "What a webhook was told, newest first",
 		Tags: tags, Security: needs("webhooks:write"),
 	}, a.listWebhookDeliveries)
+	huma.Register(h, huma.Operation{
+		OperationID: "repeat-webhook-delivery", Method: http.MethodPost, Path: "/api/v1/webhooks/{id}/deliveries/{delivery}/again",
+		Summary: "Try at once what failed, or waits for its next attempt", DefaultStatus: http.StatusAccepted, Tags: tags, Security: needs("webhooks:write"),
+	}, a.repeatWebhookDelivery)
 }
 
 func shownWebhook(w *store.Webhook) Webhook {
 	return Webhook{ID: w.ID, URL: w.URL, Events: w.Events, Accounts: w.Accounts, Active: w.Active, CreatedAt: w.CreatedAt}
 }
 
-// within says whether the caller sees all accounts of a webhook.
-func (c *caller) within(w *store.Webhook) bool {
-	if c.everything() {
-		return true
+// webhookFailed is failed for what the book of webhooks says.
+func (a *API) webhookFailed(ctx context.Context, err error) error {
+	var wrong *hooks.WantedError
+	if errors.As(err, &wrong) {
+		return huma.Error422UnprocessableEntity(wrong.Problem)
 	}
-	for _, account := range w.Accounts {
-		if !contains(c.user.Accounts, account) {
-			return false
-		}
-	}
-	return len(w.Accounts) > 0
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
+	return a.failed(ctx, "webhook", err)
 }
 
 func (a *API) listWebhooks(ctx context.Context, _ *struct{}) (*webhooksOutput, error) {
-	all, err := a.d.Store.Webhooks(ctx)
+	all, err := a.d.Webhooks.List(ctx, mustCaller(ctx).scope())
 	if err != nil {
-		return nil, a.failed(ctx, "webhooks", err)
+		return nil, a.webhookFailed(ctx, err)
 	}
 	out := &webhooksOutput{}
-	out.Body.Webhooks = []Webhook{}
+	out.Body.Webhooks = make([]Webhook, 0, len(all))
 	for i := range all {
-		if mustCaller(ctx).within(&all[i]) {
-			out.Body.Webhooks = append(out.Body.Webhooks, shownWebhook(&all[i]))
-		}
+		out.Body.Webhooks = append(out.Body.Webhooks, shownWebhook(&all[i].Webhook))
 	}
 	return out, nil
 }
 
 func (a *API) createWebhook(ctx context.Context, in *webhookInput) (*webhookOutput, error) {
-	if err := a.d.CheckURL(in.Body.URL); err != nil {
-		return nil, huma.Error422UnprocessableEntity("url: " + err.Error())
-	}
 	who := mustCaller(ctx)
-	w := store.Webhook{URL: in.Body.URL, Secret: rand.Text(), Events: in.Body.Events, Accounts: in.Body.Accounts, Active: true, CreatedAt: a.d.Now().UTC()}
-	if len(w.Accounts) == 0 {
-		w.Accounts = who.scope()
-	}
-	if !who.within(&w) {
-		return nil, huma.Error422UnprocessableEntity("accounts: there is one that is not yours to see")
-	}
-	id, err := a.d.Store.AddWebhook(ctx, who.actor, w)
+	w, err := a.d.Webhooks.Add(ctx, who.actor, who.scope(), hooks.Wanted{
+		URL: in.Body.URL, Events: in.Body.Events, Accounts: in.Body.Accounts, Key: keyOf(ctx),
+	})
 	if err != nil {
-		return nil, a.failed(ctx, "webhook", err)
+		return nil, a.webhookFailed(ctx, err)
 	}
-	a.d.WebhooksChanged()
-	w.ID = id
-	out := &webhookOutput{Body: shownWebhook(&w)}
-	out.Body.Secret = w.Secret
-	return out, nil
+	return withSecret(&w), nil
 }
 
-// webhook finds one that the caller sees.
-func (a *API) webhook(ctx context.Context, id string) (store.Webhook, error) {
-	w, err := a.d.Store.Webhook(ctx, id)
-	if err == nil && !mustCaller(ctx).within(&w) {
-		err = store.ErrNotFound
-	}
+// withSecret is a webhook with its secret, for whoever has made it.
+func withSecret(w *store.Webhook) *webhookOutput {
+	out := &webhookOutput{Body: shownWebhook(w)}
+	out.Body.Secret = w.Secret
+	return out
+}
+
+func (a *API) switchWebhook(ctx context.Context, in *switchInput) (*webhookOutput, error) {
+	who := mustCaller(ctx)
+	err := a.d.Webhooks.Switch(ctx, who.actor, who.scope(), in.ID, in.Body.Active)
 	if err != nil {
-		return w, a.failed(ctx, "webhook", err)
+		return nil, a.webhookFailed(ctx, err)
 	}
-	return w, nil
+	w, err := a.d.Webhooks.Get(ctx, who.scope(), in.ID)
+	if err != nil {
+		return nil, a.webhookFailed(ctx, err)
+	}
+	return &webhookOutput{Body: shownWebhook(&w)}, nil
+}
+
+func (a *API) rotateWebhook(ctx context.Context, in *webhookIDInput) (*webhookOutput, error) {
+	who := mustCaller(ctx)
+	w, err := a.d.Webhooks.Rotate(ctx, who.actor, who.scope(), in.ID)
+	if err != nil {
+		return nil, a.webhookFailed(ctx, err)
+	}
+	return withSecret(&w), nil
 }
 
 func (a *API) deleteWebhook(ctx context.Context, in *webhookIDInput) (*struct{}, error) {
-	if _, err := a.webhook(ctx, in.ID); err != nil {
-		return nil, err
+	who := mustCaller(ctx)
+	if err := a.d.Webhooks.Delete(ctx, who.actor, who.scope(), in.ID); err != nil {
+		return nil, a.webhookFailed(ctx, err)
 	}
-	if err := a.d.Store.DeleteWebhook(ctx, mustCaller(ctx).actor, in.ID); err != nil {
-		return nil, a.failed(ctx, "webhook", err)
-	}
-	a.d.WebhooksChanged()
 	return nil, nil //nolint:nilnil // huma's way to answer without a body
 }
 
 func (a *API) listWebhookDeliveries(ctx context.Context, in *deliveriesInput) (*deliveriesOutput, error) {
-	w, err := a.webhook(ctx, in.ID)
+	_, all, err := a.d.Webhooks.Deliveries(ctx, mustCaller(ctx).scope(), in.ID, in.Before, in.Limit)
 	if err != nil {
-		return nil, err
-	}
-	all, err := a.d.Store.Deliveries(ctx, w.ID, in.Before, in.Limit)
-	if err != nil {
-		return nil, a.failed(ctx, "webhook's deliveries", err)
+		return nil, a.webhookFailed(ctx, err)
 	}
 	out := &deliveriesOutput{}
 	out.Body.Deliveries = make([]WebhookDelivery, 0, len(all))
 	for _, d := range all {
 		out.Body.Deliveries = append(out.Body.Deliveries, WebhookDelivery{
 			ID: d.ID, Event: d.Event, EventID: d.EventID, Account: d.Account, State: d.State, Attempts: d.Attempts, CreatedAt: d.CreatedAt,
-			NextAttemptAt: d.NextAttemptAt, FinishedAt: d.FinishedAt, ResponseStatus: d.ResponseStatus, Error: d.Error,
+			NextAttemptAt: d.NextAttemptAt, FinishedAt: d.FinishedAt, ResponseStatus: d.ResponseStatus, Error: d.Error, Repeatable: d.Repeatable(),
 		})
 	}
 	if len(all) == in.Limit {
 		out.Body.Next = all[len(all)-1].ID
 	}
 	return out, nil
+}
+
+func (a *API) repeatWebhookDelivery(ctx context.Context, in *deliveryInput) (*struct{}, error) {
+	who := mustCaller(ctx)
+	if err := a.d.Webhooks.SendAgain(ctx, who.actor, who.scope(), in.ID, in.Delivery); err != nil {
+		return nil, a.webhookFailed(ctx, err)
+	}
+	return nil, nil //nolint:nilnil // huma's way to answer without a body
 }

@@ -1,8 +1,8 @@
-// Package desk is what people of the business do with a conversation that the rest of Parley must know: write to the customer,
-// take the conversation over, give it back, label it.
+// Package desk is what people of the business, and scripts for them, do with a conversation that the rest of Parley must know:
+// write to the customer, take the conversation over, give it back, label it.
 //
-// It tells the bus and nothing else. Who may do it is the pages' to check, and what the desk alone knows (who it is assigned to,
-// whether it is closed) is the store's.
+// It tells the bus, as any stage does, and the audit log. Who may do it is its callers' to check, and what the desk alone knows
+// (who it is assigned to, whether it is closed) is the store's. While the bus is away nothing can be done: [ops.ErrAway].
 package desk
 
 import (
@@ -13,24 +13,39 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/console/internal/ops"
+	"github.com/parley-dm/parley/services/console/internal/store"
 )
-
-// ErrAway is returned while the bus is not reached: nothing can be sent or changed hands.
-var ErrAway = errors.New("the bus is away")
 
 // Desk is safe for concurrent use.
 type Desk struct {
 	pipeline *pipeline.Pipeline
+	store    *store.Store
 	holds    atomic.Pointer[holds.Holds] // nil until the bus is there
 	now      func() time.Time
 }
 
 // New makes a desk. [Desk.Run] must run.
-func New(p *pipeline.Pipeline, now func() time.Time) *Desk { return &Desk{pipeline: p, now: now} }
+func New(p *pipeline.Pipeline, s *store.Store, now func() time.Time) *Desk {
+	return &Desk{pipeline: p, store: s, now: now}
+}
+
+// Person is who does something, for the audit log and by the name that colleagues read.
+type Person struct {
+	store.Actor
+	Called string
+}
+
+// Conversation is a conversation by its row's id and as the bus names it.
+type Conversation struct {
+	ID string
+	dm.Conversation
+}
 
 // Run keeps a copy of who holds which conversation, until ctx ends.
 func (d *Desk) Run(ctx context.Context) error {
@@ -49,7 +64,7 @@ func (d *Desk) Run(ctx context.Context) error {
 func (d *Desk) ready() (*holds.Holds, error) {
 	h := d.holds.Load()
 	if h == nil || !d.pipeline.Joined() {
-		return nil, ErrAway
+		return nil, ops.ErrAway
 	}
 	return h, nil
 }
@@ -93,70 +108,62 @@ func (d *Desk) Held(ctx context.Context, most int) (held []dm.Conversation, err 
 }
 
 // Take takes a conversation from the bot until a time; with a zero time, until it is given back.
-func (d *Desk) Take(ctx context.Context, c dm.Conversation, by string, until time.Time) error {
-	return d.change(ctx, c, dm.Hold{Holder: dm.HolderPerson, Reason: dm.HoldOperator, By: by, Until: until})
+func (d *Desk) Take(ctx context.Context, by Person, c Conversation, until time.Time) error {
+	if err := d.change(ctx, c, dm.Hold{Holder: dm.HolderPerson, Reason: dm.HoldOperator, By: by.Called, Until: until}); err != nil {
+		return err
+	}
+	return d.audit(ctx, by, c, "conversation.taken_over")
 }
 
 // HandBack gives a conversation back to the bot, whoever has it.
-func (d *Desk) HandBack(ctx context.Context, c dm.Conversation, by string) error {
-	return d.change(ctx, c, dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOperator, By: by})
+func (d *Desk) HandBack(ctx context.Context, by Person, c Conversation) error {
+	if err := d.change(ctx, c, dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOperator, By: by.Called}); err != nil {
+		return err
+	}
+	return d.audit(ctx, by, c, "conversation.handed_back")
 }
 
-func (d *Desk) change(ctx context.Context, c dm.Conversation, h dm.Hold) error {
+func (d *Desk) change(ctx context.Context, c Conversation, h dm.Hold) error {
 	all, err := d.ready()
 	if err != nil {
 		return err
 	}
 	h.At = d.now()
 	h.Cause = "operator-" + strconv.FormatInt(h.At.UnixNano(), 36)
-	change, err := all.Change(ctx, c, h)
+	change, err := all.Change(ctx, c.Conversation, h)
 	if err != nil || change.Event == nil {
-		return err
+		return away(err)
 	}
 	if err := d.pipeline.Publish(ctx, d.pipeline.Event(*change.Event, h.Cause)); err != nil {
-		return fmt.Errorf("tell that %s changed hands, which it did: %w", c, err)
+		return away(fmt.Errorf("tell that %s changed hands, which it did: %w", c.Conversation, err))
 	}
 	return nil
 }
 
-// Saying is what a person writes to a customer.
-type Saying struct {
-	Conversation dm.Conversation
-	// Nonce is the form's: what is sent twice with it is said once.
-	Nonce string
-	Parts []dm.Part
-	// EventID and EventTime are those of the customer's last message: what the messaging window is counted from.
-	EventID   string
-	EventTime time.Time
+func (d *Desk) audit(ctx context.Context, by Person, c Conversation, action string) error {
+	return d.store.Audit(ctx, by.Actor, store.Change{Action: action, Target: "conversation:" + c.ID})
 }
 
-// IntentID is the id of a saying's intent.
-func (s *Saying) IntentID() string {
-	return dm.IntentID("operator:"+s.Conversation.String()+":"+s.Nonce, 0)
-}
-
-// Say publishes what a person writes.
-func (d *Desk) Say(ctx context.Context, s Saying) error {
-	if !d.pipeline.Joined() {
-		return ErrAway
+// away is the bus's absence where an error comes of that.
+func away(err error) error {
+	if errors.Is(err, bus.ErrUnavailable) {
+		return errors.Join(ops.ErrAway, err)
 	}
-	now := d.now().UTC().Truncate(time.Microsecond)
-	i := dm.ReplyIntent{
-		ID: s.IntentID(), EventID: s.EventID, Conversation: s.Conversation, Origin: dm.OriginOperator, Parts: s.Parts,
-		EventTime: s.EventTime, ReceivedAt: now, CreatedAt: now,
-	}
-	return d.pipeline.Publish(ctx, d.pipeline.Intent(i, i.ID, i.ID))
+	return err
 }
 
 // Label puts labels on a conversation or takes them off.
-func (d *Desk) Label(ctx context.Context, c dm.Conversation, l dm.Labels) error {
-	if !d.pipeline.Joined() {
-		return ErrAway
+func (d *Desk) Label(ctx context.Context, by Person, c Conversation, l dm.Labels) error {
+	if _, err := d.ready(); err != nil {
+		return err
 	}
-	l.At = d.now().UTC().Truncate(time.Microsecond)
+	l.By, l.At = by.Called, d.now().UTC().Truncate(time.Microsecond)
 	e := dm.Event{
 		ID:           dm.EventID(c.Channel, c.Account, dm.KindLabel, append(append([]string{c.Customer, l.By, l.At.Format(time.RFC3339Nano)}, l.Added...), l.Removed...)...),
-		Conversation: c, Kind: dm.KindLabel, KnownAccount: true, Time: l.At, ReceivedAt: l.At, Source: dm.SourceParley, Labels: &l,
+		Conversation: c.Conversation, Kind: dm.KindLabel, KnownAccount: true, Time: l.At, ReceivedAt: l.At, Source: dm.SourceParley, Labels: &l,
 	}
-	return d.pipeline.Publish(ctx, d.pipeline.Event(e, e.ID))
+	if err := d.pipeline.Publish(ctx, d.pipeline.Event(e, e.ID)); err != nil {
+		return away(fmt.Errorf("label %s: %w", c.Conversation, err))
+	}
+	return d.audit(ctx, by, c, "conversation.labelled")
 }

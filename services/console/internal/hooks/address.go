@@ -67,7 +67,7 @@ func (h *Hooks) CheckURL(raw string) error {
 
 // client calls nobody whom it may not. It asks no proxy: the proxy would look the name up, after the check.
 func (h *Hooks) client() *http.Client {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Resolver: h.o.Resolver}
 	if !h.o.AllowPrivate {
 		// Of the very address that is connected to, after every look-up: a name that changes its mind gains nothing.
 		dialer.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {

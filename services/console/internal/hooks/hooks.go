@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -34,8 +35,10 @@ type Store interface {
 type Options struct {
 	// AllowPrivate lets webhooks be at addresses of private networks and at plain http.
 	AllowPrivate bool
-	Log          *slog.Logger
-	Now          func() time.Time
+	// Resolver looks names up; the system's if nil.
+	Resolver *net.Resolver
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // Hooks tells.

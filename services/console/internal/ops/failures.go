@@ -113,31 +113,56 @@ func (o *Ops) WasSent(ctx context.Context, m *store.FailedMessage, by string) er
 	})
 }
 
-// DeadLetters lists the dead letters of some accounts (none: of all), the oldest first, no more than so many and without their envelopes.
-func (o *Ops) DeadLetters(ctx context.Context, scope store.Scope, most int) (letters []deadletter.Letter, err error) {
+// LetterFilter says which dead letters: those of a stage and an account, if they are named, with higher numbers than one, no
+// more than so many.
+type LetterFilter struct {
+	Stage, Account string
+	After          uint64
+	Most           int
+}
+
+// DeadLetters lists the dead letters of some accounts (none: of all), the oldest first and without their envelopes.
+func (o *Ops) DeadLetters(ctx context.Context, scope store.Scope, f LetterFilter) (letters []deadletter.Letter, err error) {
 	err = o.on(ctx, lookTimeout, func(ctx context.Context, conn *bus.Conn) error {
-		return deadletter.List(ctx, conn, deadletter.Filter{}, func(l deadletter.Letter) (bool, error) {
-			if len(scope) == 0 || slices.Contains(scope, l.Account) {
+		return deadletter.List(ctx, conn, deadletter.Filter{Stage: f.Stage, Account: f.Account}, func(l deadletter.Letter) (bool, error) {
+			if l.Number > f.After && sees(scope, &l) {
 				l.Envelope = nil
 				letters = append(letters, l)
 			}
-			return len(letters) < most, nil
+			return len(letters) < f.Most, nil
 		})
 	})
 	return letters, err
 }
 
-// ReplayDead gives dead letters back to the stages that gave up on them, and says how many.
-func (o *Ops) ReplayDead(ctx context.Context, numbers []uint64, by string) (n int, err error) {
-	if len(numbers) == 0 {
-		return 0, nil
-	}
-	err = o.on(ctx, changeTimeout, func(ctx context.Context, conn *bus.Conn) (err error) {
-		n, err = deadletter.Replay(ctx, conn, deadletter.Filter{Numbers: numbers}, by)
-		if err != nil {
-			return fmt.Errorf("replay %d dead letters: %w", len(numbers), err)
+func sees(scope store.Scope, l *deadletter.Letter) bool {
+	return len(scope) == 0 || slices.Contains(scope, l.Account)
+}
+
+// ReplayDead gives dead letters of some accounts (none: of all) back to the stages that gave up on them, and says which of
+// them: others are gone, or another account's.
+func (o *Ops) ReplayDead(ctx context.Context, scope store.Scope, numbers []uint64, by string) (replayed []uint64, err error) {
+	err = o.on(ctx, changeTimeout, func(ctx context.Context, conn *bus.Conn) error {
+		for _, n := range numbers {
+			letter, err := deadletter.Get(ctx, conn, n)
+			switch {
+			case errors.Is(err, deadletter.ErrNone):
+			case err != nil:
+				return fmt.Errorf("find dead letter %d: %w", n, err)
+			case sees(scope, &letter):
+				replayed = append(replayed, n)
+			}
+		}
+		if len(replayed) == 0 {
+			return nil
+		}
+		if _, err := deadletter.Replay(ctx, conn, deadletter.Filter{Numbers: replayed}, by); err != nil {
+			return fmt.Errorf("replay %d dead letters: %w", len(replayed), err)
 		}
 		return nil
 	})
-	return n, err
+	if err != nil {
+		return nil, err
+	}
+	return replayed, nil
 }

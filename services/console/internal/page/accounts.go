@@ -1,9 +1,11 @@
 package page
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parley-dm/parley/pkg/accounts"
 	"github.com/parley-dm/parley/services/console/internal/ops"
@@ -25,6 +27,53 @@ type accountItem struct {
 	accounts.State
 	// Known: senders have told of it.
 	Known bool
+	now   time.Time
+}
+
+// From what used-up percentage on the sender slows down; in the time before it dies a token is warned of.
+const (
+	slowFrom   = 80
+	expiryWarn = 7 * 24 * time.Hour
+)
+
+// UsageTone is how the share of Meta's allowance that is used up is drawn.
+func (a accountItem) UsageTone() string {
+	switch {
+	case a.Usage == nil || a.Usage.Percent < slowFrom:
+		return ""
+	case a.Usage.Percent < 100:
+		return "warn"
+	default:
+		return "bad"
+	}
+}
+
+// Slowed says how much slower than it could the account sends; empty at full rate.
+func (a accountItem) Slowed() string {
+	if a.Usage == nil || a.Usage.Rate >= 1 {
+		return ""
+	}
+	return fmt.Sprintf("It sends at %.3g %% of its rate, so that Meta need not refuse.", 100*a.Usage.Rate)
+}
+
+// ExpiryNote is said of a token that is dead, or will be within days; empty of others.
+func (a accountItem) ExpiryNote() string {
+	switch left := a.Token.Expires.Sub(a.now); {
+	case left <= 0:
+		return "dead"
+	case left < expiryWarn:
+		return "soon"
+	default:
+		return ""
+	}
+}
+
+// ExpiryTone is how it is drawn.
+func (a accountItem) ExpiryTone() string {
+	if a.ExpiryNote() == "dead" {
+		return "bad"
+	}
+	return "warn"
 }
 
 // accounts lists how accounts stand.
@@ -57,7 +106,7 @@ func (p *Pages) accountItems(r *http.Request) ([]accountItem, error) {
 		// An app's pause holds all its accounts back: everybody is told.
 		if s := states[i]; s.App != "" || len(scope) == 0 || slices.Contains(scope, s.Account) {
 			told[s.Key()] = true
-			items = append(items, accountItem{State: s, Known: true})
+			items = append(items, accountItem{State: s, Known: true, now: p.Now()})
 		}
 	}
 	seen, err := p.Store.Accounts(r.Context(), scope)
@@ -66,7 +115,7 @@ func (p *Pages) accountItems(r *http.Request) ([]accountItem, error) {
 	}
 	for _, a := range seen {
 		if s := (accounts.State{Channel: a.Channel, Account: a.ID}); !told[s.Key()] {
-			items = append(items, accountItem{State: s})
+			items = append(items, accountItem{State: s, now: p.Now()})
 		}
 	}
 	slices.SortStableFunc(items, func(a, b accountItem) int {
@@ -83,7 +132,7 @@ func (a accountItem) urgency() int {
 	switch {
 	case a.Pause != nil:
 		return 2
-	case a.Token != nil && (!a.Token.Valid || a.Token.Problem != ""):
+	case a.Token != nil && (!a.Token.Valid || a.Token.Problem != "" || !a.Token.Expires.IsZero() && a.ExpiryNote() != ""):
 		return 1
 	default:
 		return 0

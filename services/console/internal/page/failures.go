@@ -38,7 +38,7 @@ func (p *Pages) found(r *http.Request) (*failuresData, []deadletter.Letter, erro
 	if p.DeadLetters == nil {
 		err = ops.ErrAway
 	} else {
-		letters, err = p.DeadLetters.DeadLetters(r.Context(), scope, maxLetters)
+		letters, err = p.DeadLetters.DeadLetters(r.Context(), scope, ops.LetterFilter{Most: maxLetters})
 	}
 	if err != nil && !errors.Is(err, ops.ErrAway) {
 		return nil, nil, err

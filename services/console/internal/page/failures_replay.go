@@ -89,7 +89,7 @@ func (p *Pages) picked(r *http.Request, ids []string) (messages []store.FailedMe
 	if len(wanted) == 0 {
 		return messages, nil, nil
 	}
-	letters, err := p.DeadLetters.DeadLetters(r.Context(), web.ScopeOf(r), maxLetters)
+	letters, err := p.DeadLetters.DeadLetters(r.Context(), web.ScopeOf(r), ops.LetterFilter{Most: maxLetters})
 	if err != nil {
 		return nil, nil, busAway(err, "Dead letters are kept on the bus, and it is not reached now.")
 	}
@@ -158,17 +158,17 @@ func (p *Pages) replayDead(r *http.Request, numbers []uint64) (int, error) {
 		return 0, nil
 	}
 	by := web.ActorOf(r)
-	n, err := p.DeadLetters.ReplayDead(r.Context(), numbers, by.Name)
+	replayed, err := p.DeadLetters.ReplayDead(r.Context(), web.ScopeOf(r), numbers, by.Name)
 	if err != nil {
-		return n, busAway(err, nothingSent)
+		return 0, busAway(err, nothingSent)
 	}
-	for _, number := range numbers {
+	for _, number := range replayed {
 		err := p.Store.Audit(r.Context(), by, store.Change{Action: "failure.replayed", Target: "failure:" + strconv.FormatUint(number, 10)})
 		if err != nil {
-			return n, err
+			return len(replayed), err
 		}
 	}
-	return n, nil
+	return len(replayed), nil
 }
 
 // failuresDecide settles one message of which nobody knew whether it was sent.

@@ -7,14 +7,15 @@ import (
 
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline/deadletter"
+	"github.com/parley-dm/parley/services/console/internal/ops"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/view"
 )
 
 // DeadLetters are the messages that stages gave up on.
 type DeadLetters interface {
-	DeadLetters(ctx context.Context, scope store.Scope, most int) ([]deadletter.Letter, error)
-	ReplayDead(ctx context.Context, numbers []uint64, by string) (int, error)
+	DeadLetters(ctx context.Context, scope store.Scope, f ops.LetterFilter) ([]deadletter.Letter, error)
+	ReplayDead(ctx context.Context, scope store.Scope, numbers []uint64, by string) ([]uint64, error)
 }
 
 // Resender tells the bus what was decided about failed messages.

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/parley-dm/parley/pkg/dm"
-	"github.com/parley-dm/parley/services/console/internal/desk"
+	"github.com/parley-dm/parley/services/console/internal/ops"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/web"
 )
@@ -27,17 +27,12 @@ func (p *Pages) change(w http.ResponseWriter, r *http.Request, notice string, f 
 		return err
 	}
 	if err := f(r.Context(), t); err != nil {
-		if errors.Is(err, desk.ErrAway) {
+		if errors.Is(err, ops.ErrAway) {
 			return errAway
 		}
 		return err
 	}
 	return p.done(w, r, p.back(r, t), notice)
-}
-
-// audited adds an entry about a conversation.
-func (p *Pages) audited(ctx context.Context, r *http.Request, action string, t *store.Talk) error {
-	return p.Store.Audit(ctx, web.ActorOf(r), store.Change{Action: action, Target: "conversation:" + t.ID})
 }
 
 // takeFor is for how long a conversation may be taken over.
@@ -54,22 +49,14 @@ func (p *Pages) inboxTake(w http.ResponseWriter, r *http.Request) error {
 		if length > 0 {
 			until = p.Now().Add(length)
 		}
-		user := web.UserOf(r)
-		if err := p.Desk.Take(ctx, t.Conversation, user.Called(), until); err != nil {
-			return err
-		}
-		return p.audited(ctx, r, "conversation.taken_over", t)
+		return p.Desk.Take(ctx, person(r), atDesk(t), until)
 	})
 }
 
 // inboxHandBack gives a conversation back to the bot.
 func (p *Pages) inboxHandBack(w http.ResponseWriter, r *http.Request) error {
 	return p.change(w, r, "handed_back", func(ctx context.Context, t *store.Talk) error {
-		user := web.UserOf(r)
-		if err := p.Desk.HandBack(ctx, t.Conversation, user.Called()); err != nil {
-			return err
-		}
-		return p.audited(ctx, r, "conversation.handed_back", t)
+		return p.Desk.HandBack(ctx, person(r), atDesk(t))
 	})
 }
 
@@ -83,8 +70,7 @@ func (p *Pages) inboxAssign(w http.ResponseWriter, r *http.Request) error {
 // inboxLabel puts a label on a conversation or takes one off.
 func (p *Pages) inboxLabel(w http.ResponseWriter, r *http.Request) error {
 	return p.change(w, r, "", func(ctx context.Context, t *store.Talk) error {
-		user := web.UserOf(r)
-		change := dm.Labels{By: user.Called()}
+		change := dm.Labels{}
 		add, remove := strings.Join(strings.Fields(r.PostFormValue("add")), " "), r.PostFormValue("remove")
 		switch label := add + remove; {
 		case label == "" || utf8.RuneCountInString(label) > maxLabel || !utf8.ValidString(label) || strings.ContainsRune(label, 0):
@@ -94,10 +80,7 @@ func (p *Pages) inboxLabel(w http.ResponseWriter, r *http.Request) error {
 		default:
 			change.Removed = []string{remove}
 		}
-		if err := p.Desk.Label(ctx, t.Conversation, change); err != nil {
-			return err
-		}
-		return p.audited(ctx, r, "conversation.labelled", t)
+		return p.Desk.Label(ctx, person(r), atDesk(t), change)
 	})
 }
 

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/parley-dm/parley/pkg/dm"
-	"github.com/parley-dm/parley/services/console/internal/desk"
 	"github.com/parley-dm/parley/services/console/internal/live"
+	"github.com/parley-dm/parley/services/console/internal/ops"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/web"
 )
@@ -156,7 +156,7 @@ func (p *Pages) rows(r *http.Request, data *inboxData, current string) error {
 		f.Only, data.Many = ids, many
 	}
 	if err := p.byHolder(r, q.Holder, &f); err != nil {
-		if !errors.Is(err, desk.ErrAway) {
+		if !errors.Is(err, ops.ErrAway) {
 			return err
 		}
 		data.Away = true

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/parley-dm/parley/services/console/internal/desk"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/web"
 )
@@ -52,8 +53,8 @@ func (p *Pages) inboxAddReply(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case !shortcut.MatchString(form.Shortcut) || strings.ContainsRune(form.Shortcut, 0):
 		problem = "A shortcut has 1 to 40 characters, no space and no slash."
-	case form.Body == "" || len(form.Body) > maxSaying || strings.ContainsRune(form.Body, 0):
-		problem = fmt.Sprintf("A reply has 1 to %d bytes.", maxSaying)
+	case form.Body == "" || len(form.Body) > desk.MaxText || strings.ContainsRune(form.Body, 0):
+		problem = fmt.Sprintf("A reply has 1 to %d bytes.", desk.MaxText)
 	default:
 		err := p.Store.AddSavedReply(r.Context(), web.ScopeOf(r), web.ActorOf(r), form)
 		if err == nil {

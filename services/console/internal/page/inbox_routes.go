@@ -1,26 +1,11 @@
 package page
 
 import (
-	"context"
-	"time"
-
 	"github.com/go-chi/chi/v5"
 
-	"github.com/parley-dm/parley/pkg/dm"
-	"github.com/parley-dm/parley/services/console/internal/desk"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/view"
 )
-
-// Desk is what the inbox asks of the bus.
-type Desk interface {
-	Holder(ctx context.Context, c dm.Conversation) (h dm.Hold, held bool, err error)
-	Held(ctx context.Context, most int) ([]dm.Conversation, error)
-	Take(ctx context.Context, c dm.Conversation, by string, until time.Time) error
-	HandBack(ctx context.Context, c dm.Conversation, by string) error
-	Say(ctx context.Context, s desk.Saying) error
-	Label(ctx context.Context, c dm.Conversation, l dm.Labels) error
-}
 
 func (p *Pages) inboxSection() section {
 	return section{

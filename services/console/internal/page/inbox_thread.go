@@ -10,6 +10,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/services/console/internal/desk"
+	"github.com/parley-dm/parley/services/console/internal/ops"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/web"
 )
@@ -18,8 +19,6 @@ const (
 	threadPage = 40
 	// threadMost bounds what is drawn again of a thread that is open while much is said in it.
 	threadMost = 200
-	// maxSaying bounds what may be written at once; it goes out in messages of 1,000 bytes each.
-	maxSaying = 8000
 )
 
 // threadData is one conversation as it is shown.
@@ -178,7 +177,7 @@ func (p *Pages) markRead(r *http.Request, t *store.Talk) error {
 func (p *Pages) threadData(r *http.Request, t *store.Talk, messages []store.ThreadMessage) (*threadData, error) {
 	ctx := r.Context()
 	d := &threadData{
-		Talk: *t, Avatar: p.picture(t.Contact.PictureURL), Path: "/inbox/" + t.ID, Back: "/inbox", Nonce: rand.Text(), MaxText: maxSaying,
+		Talk: *t, Avatar: p.picture(t.Contact.PictureURL), Path: "/inbox/" + t.ID, Back: "/inbox", Nonce: rand.Text(), MaxText: desk.MaxText,
 		MayAct: web.UserOf(r).Role.May(store.Agent),
 	}
 	var err error
@@ -214,7 +213,7 @@ func (p *Pages) threadData(r *http.Request, t *store.Talk, messages []store.Thre
 func (p *Pages) standing(r *http.Request, t *store.Talk) (s standing, err error) {
 	s.Window = windowOf(t.LastInboundAt, p.Now())
 	s.Hold, s.Held, err = p.Desk.Holder(r.Context(), t.Conversation)
-	if errors.Is(err, desk.ErrAway) {
+	if errors.Is(err, ops.ErrAway) {
 		return s, nil
 	}
 	if err != nil {

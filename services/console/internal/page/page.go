@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/services/console/internal/desk"
+	"github.com/parley-dm/parley/services/console/internal/hooks"
 	"github.com/parley-dm/parley/services/console/internal/live"
 	"github.com/parley-dm/parley/services/console/internal/oidc"
 	"github.com/parley-dm/parley/services/console/internal/store"
@@ -26,7 +28,8 @@ type Deps struct {
 	Store         *store.Store
 	View          *view.Renderer
 	Hub           *live.Hub
-	Desk          Desk
+	Desk          *desk.Desk
+	Webhooks      *hooks.Book
 	System        System
 	AccountStates AccountStates
 	Tokens        Tokens

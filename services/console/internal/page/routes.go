@@ -29,6 +29,7 @@ func (p *Pages) sections() []section {
 		p.failuresSection(),
 		p.accountsSection(),
 		p.systemSection(),
+		p.webhooksSection(),
 		p.peopleSection(),
 		p.sessionSection(),
 	}
@@ -93,4 +94,6 @@ var notices = map[string]string{
 	"resumed":        "Resumed: the next message tries it.",
 	"token_set":      "The new token is set. The next message tells whether Meta takes it.",
 	"token_revoked":  "The token works no more.",
+	"webhook_on":     "It is told of what happens again.",
+	"webhook_off":    "It is told nothing any more.",
 }

@@ -41,6 +41,19 @@ func (s *Store) AuditTx(ctx context.Context, tx pgx.Tx, by Actor, c Change) erro
 	return audit(ctx, tx, by, c)
 }
 
+// AuditOnce adds to the audit log unless it has the same action of the same target already: for what happens to a target once.
+func (s *Store) AuditOnce(ctx context.Context, by Actor, c Change) error {
+	var there bool
+	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM audit_log WHERE target = $1 AND action = $2)`, c.Target, c.Action).Scan(&there)
+	if err != nil {
+		return fmt.Errorf("audit %s: %w", c.Action, err)
+	}
+	if there {
+		return nil
+	}
+	return s.Audit(ctx, by, c)
+}
+
 func audit(ctx context.Context, db execer, by Actor, c Change) error {
 	if c.Detail == nil {
 		c.Detail = map[string]any{}

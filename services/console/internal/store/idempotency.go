@@ -69,28 +69,3 @@ func (s *Store) KeepAnswer(ctx context.Context, userID, key string, a Answer) er
 	}
 	return nil
 }
-
-// How long is kept what nobody needs any more.
-const (
-	keepKeys       = 48 * time.Hour
-	keepDeliveries = 30 * 24 * time.Hour
-)
-
-// Sweep deletes what is over: sessions, links, idempotency keys, old deliveries of webhooks.
-func (s *Store) Sweep(ctx context.Context) error {
-	now := s.now()
-	for _, sweep := range []struct {
-		sql  string
-		than time.Time
-	}{
-		{`DELETE FROM sessions WHERE expires_at < $1`, now},
-		{`DELETE FROM sign_in_links WHERE expires_at < $1`, now},
-		{`DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys WHERE created_at < $1 LIMIT 5000)`, now.Add(-keepKeys)},
-		{`DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE created_at < $1 AND state <> 'waiting' LIMIT 5000)`, now.Add(-keepDeliveries)},
-	} {
-		if _, err := s.pool.Exec(ctx, sweep.sql, sweep.than); err != nil {
-			return fmt.Errorf("delete what is over: %w", err)
-		}
-	}
-	return nil
-}

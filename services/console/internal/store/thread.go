@@ -124,18 +124,6 @@ func (s *Store) ThreadFrom(ctx context.Context, conversationID string, from Inbo
 	return messages, err
 }
 
-// LastHeard is the customer's newest message; ErrNotFound if there is none.
-func (s *Store) LastHeard(ctx context.Context, conversationID string) (ThreadMessage, error) {
-	found, err := s.messages(ctx, `WHERE conversation_id = $1 AND direction = 'inbound' ORDER BY timestamp DESC, id DESC LIMIT 1`, conversationID)
-	if err == nil && len(found) == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return ThreadMessage{}, err
-	}
-	return found[0], nil
-}
-
 func (s *Store) messages(ctx context.Context, where string, args ...any) ([]ThreadMessage, error) {
 	rows, err := s.pool.Query(ctx, `SELECT `+messageColumns+` FROM messages `+where, args...)
 	if err != nil {

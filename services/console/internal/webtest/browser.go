@@ -30,6 +30,7 @@ type Browser struct {
 	// Context is what chromedp.Run wants.
 	Context context.Context //nolint:containedctx // chromedp's way
 	site    *Site
+	width   int64
 
 	problems []string // what scripts and the browser complained of; read when it has ended
 }
@@ -56,7 +57,7 @@ func (p *Person) Open(width int64, dark bool) *Browser {
 	ctx, cancelTime := context.WithTimeout(context.WithoutCancel(t.Context()), browserTimeout)
 	ctx, cancelAllocator := chromedp.NewExecAllocator(ctx, options...)
 	ctx, cancel := chromedp.NewContext(ctx)
-	b := &Browser{Context: ctx, site: p.site}
+	b := &Browser{Context: ctx, site: p.site, width: width}
 	var listening sync.WaitGroup
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(ctx) // waits for the browser's end
@@ -141,12 +142,27 @@ func (b *Browser) Until(expression string) {
 	require.NoError(b.site.t, err, expression)
 }
 
-// Overflows says whether the page is wider than the window: nothing may be, on a phone.
+// Overflows says whether the page is wider than the screen: nothing may be, on a phone. It is not compared with the window, which
+// grows on a phone with what is too wide.
 func (b *Browser) Overflows() bool {
 	b.site.t.Helper()
-	wide, err := chromedp.Run(b.Context, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > window.innerWidth`))
+	wide, err := chromedp.Run(b.Context, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`))
 	require.NoError(b.site.t, err)
-	return wide
+	return wide > b.width
+}
+
+// Evaluate is the value of a JavaScript expression.
+func Evaluate[T any](b *Browser, expression string) T {
+	b.site.t.Helper()
+	value, err := chromedp.Run(b.Context, chromedp.Evaluate[T](expression))
+	require.NoError(b.site.t, err, expression)
+	return value
+}
+
+// Press presses a key, such as kb.Tab, wherever the focus is.
+func (b *Browser) Press(key string) {
+	b.site.t.Helper()
+	b.Run(chromedp.KeyEvent(key))
 }
 
 // Screenshot draws the whole page, and writes it as PNG into the folder that SCREENSHOTS names.

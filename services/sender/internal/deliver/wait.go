@@ -26,10 +26,12 @@ const (
 	mostRatePause  = 10 * time.Minute
 )
 
-// Pauses hears of pauses as they begin and end.
+// Pauses hears of pauses as they begin and end, and of how much of what Meta allows is used up: percent, and the share of its
+// full rate at which the account sends for that.
 type Pauses interface {
 	Paused(k limit.Key, p Pause)
 	Resumed(k limit.Key, channel dm.Channel)
+	Used(channel dm.Channel, account string, percent int, rate float64)
 }
 
 // Pause is what there is to say of a pause.
@@ -140,6 +142,9 @@ func (v *Deliverer) flowing(ctx context.Context, m *message, u graph.Usage) {
 func (v *Deliverer) used(ctx context.Context, m *message, u graph.Usage) {
 	percent := max(u.Business, u.App)
 	factor, news := v.rates.Used(m.intent.Account, percent)
+	if v.d.Pauses != nil {
+		v.d.Pauses.Used(m.intent.Channel, m.intent.Account, percent, factor)
+	}
 	if !news {
 		return
 	}

@@ -53,6 +53,9 @@ const (
 	writeEvery   = 500 * time.Millisecond
 	writeTimeout = 5 * time.Second
 	lastTimeout  = 3 * time.Second
+	// usageStep, in percent, and usageEvery are by how much, or after how long, usage is noted again.
+	usageStep  = 5
+	usageEvery = time.Minute
 )
 
 // Keeper is safe for concurrent use.
@@ -105,6 +108,21 @@ func (k *Keeper) Token(channel dm.Channel, account string, t accounts.TokenState
 	k.change(accounts.State{Channel: channel, Account: account}, func(s *accounts.State) { s.Token = &t })
 }
 
+// Used notes how much of what Meta allows is used up, and at what share of its full rate the account sends for that. A figure
+// that hardly differs from the one before is noted once a minute: each answer of Meta's brings one.
+func (k *Keeper) Used(channel dm.Channel, account string, percent int, rate float64) {
+	now := time.Now().UTC()
+	switch before := k.State(channel, account).Usage; {
+	case before == nil && percent == 0: // it told nothing
+		return
+	case before != nil && before.Rate == rate && max(percent-before.Percent, before.Percent-percent) < usageStep && now.Sub(before.At) < usageEvery:
+		return
+	}
+	k.change(accounts.State{Channel: channel, Account: account}, func(s *accounts.State) {
+		s.Usage = &accounts.UsageState{Percent: percent, Rate: rate, At: now}
+	})
+}
+
 // Parked notes how many intents of an account wait.
 func (k *Keeper) Parked(channel dm.Channel, account string, n uint64) {
 	k.change(accounts.State{Channel: channel, Account: account}, func(s *accounts.State) { s.Parked = n })
@@ -145,6 +163,9 @@ func (k *Keeper) change(which accounts.State, f func(*accounts.State)) {
 		s = which
 	}
 	f(&s)
+	if a, ok := k.d.Accounts.Get(s.Channel, s.Account); ok {
+		s.Name = a.Name
+	}
 	s.Updated, s.By = time.Now().UTC(), k.me
 	if s.Empty() && !known {
 		k.mu.Unlock()

@@ -39,7 +39,7 @@ type book struct {
 func (b *book) Get(dm.Channel, string) (accounts.Account, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return accounts.Account{Token: b.token}, true
+	return accounts.Account{Token: b.token, Name: "Shop"}, true
 }
 
 // process is one sender's side.
@@ -156,4 +156,22 @@ func TestATokenIsRemembered(t *testing.T) {
 	b.Parked(dm.ChannelInstagram, account, 3) // the next owner adds what it knows, and loses nothing
 	require.Eventually(t, func() bool { return a.State(dm.ChannelInstagram, account).Parked == 3 }, patience, time.Millisecond)
 	require.Equal(t, known, *a.State(dm.ChannelInstagram, account).Token)
+}
+
+func TestUsageIsToldWhenItChanges(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	a, b := newProcess(t, server), newProcess(t, server)
+	usage := func(p *process) *accounts.UsageState { return p.State(dm.ChannelInstagram, account).Usage }
+	a.Used(dm.ChannelInstagram, account, 0, 1)
+	require.Nil(t, usage(a), "what is not told is not known")
+	a.Used(dm.ChannelInstagram, account, 40, 1)
+	first := *usage(a)
+	a.Used(dm.ChannelInstagram, account, 43, 1)
+	require.Equal(t, first, *usage(a), "not with each answer")
+	a.Used(dm.ChannelInstagram, account, 90, 0.25)
+	require.Eventually(t, func() bool { u := usage(b); return u != nil && u.Percent == 90 && u.Rate == 0.25 }, patience, time.Millisecond)
+	require.Equal(t, "Shop", b.State(dm.ChannelInstagram, account).Name)
+	a.Used(dm.ChannelInstagram, account, 0, 1)
+	require.Eventually(t, func() bool { return usage(b).Percent == 0 }, patience, time.Millisecond)
 }

@@ -31,6 +31,50 @@ const once = (f) => {
 const atEnd = () => thread.scrollHeight - thread.scrollTop - thread.clientHeight < 80;
 const toEnd = () => { thread.scrollTop = thread.scrollHeight; };
 
+// patch makes the elements of one list those of another and touches no element that stays as it is: a screen reader reads what is
+// new, and no message again because another one came.
+const patch = (old, fresh) => {
+  let at = old.firstElementChild;
+  for (const next of [...fresh.children]) {
+    if (at && next.id && at.id === next.id) {
+      if (!at.isEqualNode(next)) patchMessage(at, next);
+      at = at.nextElementSibling;
+      continue;
+    }
+    let same = at;
+    while (same && !(next.id ? same.id === next.id : same.isEqualNode(next))) same = same.nextElementSibling;
+    if (!same) {
+      old.insertBefore(next, at);
+      continue;
+    }
+    while (at !== same) {
+      const gone = at;
+      at = at.nextElementSibling;
+      gone.remove();
+    }
+    if (!at.isEqualNode(next)) patchMessage(at, next);
+    at = at.nextElementSibling;
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextElementSibling;
+    gone.remove();
+  }
+};
+
+// patchMessage changes the parts of a message that differ.
+const patchMessage = (old, fresh) => {
+  const was = [...old.children], is = [...fresh.children];
+  old.className = fresh.className;
+  if (was.length !== is.length) return void old.replaceChildren(...fresh.childNodes);
+  was.forEach((part, i) => { if (!part.isEqualNode(is[i])) part.replaceWith(is[i]); });
+};
+
+// Who has the conversation is said when it changes.
+const said = document.querySelector("[data-say]");
+const holder = () => document.querySelector(".thread-head .holder")?.textContent.replace(/\s+/g, " ").trim() ?? "";
+let had = holder();
+
 const busy = (element) => element.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
 
 const refreshRows = once(async () => {
@@ -55,11 +99,13 @@ const refreshThread = once(async () => {
     const old = document.querySelector(`.inbox [data-part="${part.dataset.part}"]`);
     if (!old || busy(old) || old.innerHTML === part.innerHTML) continue;
     const open = [...old.querySelectorAll("details[open]")].map((d) => d.closest("[id]")?.id);
-    old.replaceChildren(...part.childNodes);
+    if (part.dataset.part === "items") patch(old, part);
+    else old.replaceChildren(...part.childNodes);
     for (const id of open) if (id) document.getElementById(id)?.querySelector("details")?.setAttribute("open", "");
     if (part.dataset.held) form?.querySelector("[data-send]")?.replaceChildren(part.dataset.held === "true" ? "Send" : "Take over and send");
   }
   if (end) toEnd();
+  if (said && holder() !== had) said.textContent = had = holder();
   count();
 });
 
@@ -114,11 +160,11 @@ if (section) {
 if (form) {
   const key = `draft-${form.dataset.composer}`;
   const counter = form.querySelector("[data-count]");
-  const said = counter.textContent;
+  const idle = counter.textContent;
   const measure = () => {
     const bytes = new TextEncoder().encode(text.value).length, most = Number(text.dataset.max), piece = Number(text.dataset.piece);
     counter.classList.toggle("over", bytes > most);
-    counter.textContent = bytes === 0 ? said : bytes > most ? `${bytes} bytes: at most ${most} at once`
+    counter.textContent = bytes === 0 ? idle : bytes > most ? `${bytes} bytes: at most ${most} at once`
       : bytes > piece ? `${bytes} bytes: sent as ${Math.ceil(bytes / piece)} messages or more` : `${bytes} of ${piece} bytes`;
     sessionStorage.setItem(key, text.value);
   };

@@ -20,6 +20,7 @@ export const live = () => {
   });
   source.addEventListener("error", () => {
     lost = true;
+    state?.setAttribute("role", "status"); // from here on it is worth saying
     say("reconnecting", false);
   });
   source.addEventListener("missed", () => document.dispatchEvent(new CustomEvent("parley:missed")));

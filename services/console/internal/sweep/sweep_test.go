@@ -1,0 +1,50 @@
+package sweep_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/parley-dm/parley/services/console/internal/sweep"
+)
+
+// sweeper plays a store with so much left to be swept, that is away now and then.
+type sweeper struct {
+	left int
+	away bool
+	at   []time.Duration
+	from time.Time
+}
+
+func (s *sweeper) Sweep(context.Context) (bool, error) {
+	s.at = append(s.at, time.Since(s.from))
+	if s.away {
+		return false, errors.New("the database is away")
+	}
+	s.left--
+	return s.left > 0, nil
+}
+
+func TestWhatIsOverIsSweptEveryHourAndAllOfIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := &sweeper{left: 3, from: time.Now()}
+		done := make(chan error, 1)
+		go func() { done <- sweep.Run(ctx, s, slog.New(slog.DiscardHandler), 0) }()
+		synctest.Wait()
+		require.Equal(t, []time.Duration{0, 0, 0}, s.at, "at the start, until nothing is left")
+		s.at, s.away = nil, true
+		time.Sleep(sweep.Every + time.Minute)
+		s.away = false
+		time.Sleep(sweep.Every)
+		require.Equal(t, []time.Duration{sweep.Every, 2 * sweep.Every}, s.at, "and every hour, whether or not it could be done")
+		cancel()
+		require.NoError(t, <-done)
+	})
+}
