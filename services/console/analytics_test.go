@@ -60,6 +60,10 @@ func TestAnalyticsCountsWhatWasSaid(t *testing.T) {
 	require.NotContains(t, body, "<b>price")
 	require.Contains(t, body, "do you have parking number", "what no rule answered is put together")
 	require.Contains(t, body, "/rules/new?keywords=parking")
+	_, month := site.As(store.Viewer).Get("/analytics?days=30&account=171")
+	for _, address := range []string{`src="/analytics/messages.svg?account=171&amp;days=30"`, `srcset="/analytics/who.svg?account=171&amp;days=30&amp;dark=1"`, `href="/analytics.csv?account=171&amp;days=30"`} {
+		require.Contains(t, month, address, "charts and the file are of what was chosen")
+	}
 	for _, chart := range []string{"messages", "who", "wait"} {
 		status, svg := site.As(store.Viewer).Get("/analytics/" + chart + ".svg?days=7")
 		require.Equal(t, http.StatusOK, status)

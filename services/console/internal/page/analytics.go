@@ -1,6 +1,7 @@
 package page
 
 import (
+	"html/template"
 	"math"
 	"net/http"
 	"net/url"
@@ -29,9 +30,9 @@ type statsQuery struct {
 	Days int
 }
 
-// Query is the address's part behind the question mark.
-func (q statsQuery) Query() string {
-	return url.Values{"account": {q.Account}, "days": {strconv.Itoa(q.Days)}}.Encode()
+// Query is the address's part behind the question mark. As a text it would be escaped once more where a template puts it there.
+func (q statsQuery) Query() template.URL {
+	return template.URL(url.Values{"account": {q.Account}, "days": {strconv.Itoa(q.Days)}}.Encode()) //nolint:gosec // it is encoded
 }
 
 // Hourly says whether figures are shown by the hour; otherwise by the day.

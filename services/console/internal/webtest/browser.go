@@ -168,6 +168,7 @@ func (b *Browser) Press(key string) {
 // Screenshot draws the whole page, and writes it as PNG into the folder that SCREENSHOTS names.
 func (b *Browser) Screenshot(name string) {
 	b.site.t.Helper()
+	b.Until(`[...document.images].every((image) => image.complete || image.loading === "lazy")`)
 	png, err := chromedp.Run(b.Context, chromedp.FullScreenshot(100))
 	require.NoError(b.site.t, err)
 	if dir := os.Getenv("SCREENSHOTS"); dir != "" { //nolint:forbidigo // a setting of the test binary, which has no Config
