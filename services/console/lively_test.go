@@ -64,6 +64,7 @@ func newLively(t *testing.T) *lively {
 	exec(`UPDATE users SET name = 'Anna Berg', email = 'anna@example.com' WHERE id = $1`, owner.User.ID)
 	exec(`DELETE FROM messages WHERE conversation_id = $1`, evil.id) // what it tries is tried elsewhere
 	exec(`DELETE FROM conversations WHERE id = $1`, evil.id)
+	exec(`UPDATE messages SET status = 'read', sent_at = timestamp, metadata = metadata || '{"delivery": {"outcome": "sent"}}' WHERE message_text LIKE 'You can return%'`)
 	rule := livelyRules(t, site)
 	regular := newChat(t, site, shop, "7200", "Lena Fuchs")
 	exec(aMonth, now, regular.id, shop)
@@ -155,7 +156,7 @@ func livelyAccounts(t *testing.T, site *webtest.Site, now time.Time) {
 func livelyWebhooks(t *testing.T, site *webtest.Site, owner *webtest.Person, now time.Time) (id string) {
 	t.Helper()
 	for _, form := range []url.Values{
-		{"url": {"https://crm.example.com/hooks/parley"}, "event": {store.EventReceived, store.EventHandedOff}},
+		{"url": {"https://crm.example.com/hooks/parley"}, "event": {store.EventReceived, store.EventSent}},
 		{"url": {"https://warehouse.example.com/parley"}, "event": {store.EventFailed}},
 	} {
 		status, _ := send(t, site, owner, "/webhooks", form)
@@ -163,7 +164,7 @@ func livelyWebhooks(t *testing.T, site *webtest.Site, owner *webtest.Person, now
 	}
 	require.NoError(t, site.DB.QueryRow(t.Context(), `SELECT id FROM outgoing_webhooks WHERE url LIKE '%crm%'`).Scan(&id))
 	_, err := site.DB.Exec(t.Context(), `INSERT INTO webhook_deliveries (webhook_id, event, event_id, account, body, state, attempts, created_at, next_attempt_at, finished_at, response_status, error)
-		SELECT $1, CASE WHEN n % 4 = 0 THEN 'conversation.handed_off' ELSE 'message.received' END, 'ev_' || md5(n::text), $2, CASE WHEN n IN (2, 5) THEN '{}'::jsonb END,
+		SELECT $1, CASE WHEN n % 4 = 0 THEN 'reply.sent' ELSE 'message.received' END, 'ev_' || md5(n::text), $2, CASE WHEN n IN (2, 5) THEN '{}'::jsonb END,
 			CASE n WHEN 2 THEN 'waiting' WHEN 5 THEN 'failed' ELSE 'delivered' END, CASE n WHEN 2 THEN 3 WHEN 5 THEN 10 ELSE 1 END, $3::timestamptz - make_interval(mins => n * 11),
 			CASE n WHEN 2 THEN $3::timestamptz + interval '25 minutes' END, CASE WHEN n <> 2 THEN $3::timestamptz END, CASE WHEN n IN (2, 5) THEN 503 ELSE 200 END, CASE WHEN n IN (2, 5) THEN 'answered 503' END
 		FROM generate_series(12, 1, -1) n`, id, shop, now)

@@ -81,7 +81,7 @@ func (c Chart) theme() charts.ColorPalette {
 	return charts.GetTheme(name).WithBackgroundColor(charts.ColorTransparent)
 }
 
-func labelCount(labels []string) int { return min(len(labels), 8) }
+func labelCount(labels []string) int { return min(len(labels), 6) }
 
 // Duration writes a number of seconds.
 func Duration(seconds float64) string {
