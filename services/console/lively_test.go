@@ -64,7 +64,7 @@ func newLively(t *testing.T) *lively {
 	exec(`UPDATE users SET name = 'Anna Berg', email = 'anna@example.com' WHERE id = $1`, owner.User.ID)
 	exec(`DELETE FROM messages WHERE conversation_id = $1`, evil.id) // what it tries is tried elsewhere
 	exec(`DELETE FROM conversations WHERE id = $1`, evil.id)
-	exec(`UPDATE messages SET status = 'read', sent_at = timestamp, metadata = metadata || '{"delivery": {"outcome": "sent"}}' WHERE message_text LIKE 'You can return%'`)
+	exec(`UPDATE messages SET status = 'read', timestamp = timestamp - interval '58 seconds', sent_at = timestamp - interval '58 seconds', metadata = metadata || '{"delivery": {"outcome": "sent"}}' WHERE message_text LIKE 'You can return%'`)
 	rule := livelyRules(t, site)
 	regular := newChat(t, site, shop, "7200", "Lena Fuchs")
 	exec(aMonth, now, regular.id, shop)
