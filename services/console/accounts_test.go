@@ -121,7 +121,7 @@ func TestAccountsSayHowMuchOfWhatMetaAllowsTheyUse(t *testing.T) {
 			Usage *struct{ Percent int }
 		}
 	}
-	newScript(t, site, store.Viewer, []string{"accounts:read"}).call(http.MethodGet, "/api/v1/accounts", "", nil, &list)
+	newScript(t, site, store.Viewer, []string{"accounts:read"}).call(http.MethodGet, "/api/v1/accounts", "", nil, &list) //nolint:bodyclose // it is closed there
 	require.Len(t, list.Accounts, 2)
 	require.Equal(t, busy.Name, list.Accounts[0].Name)
 	require.Equal(t, 91, list.Accounts[0].Usage.Percent)

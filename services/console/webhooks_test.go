@@ -1,3 +1,4 @@
+//nolint:bodyclose // answers are read and closed where they are asked for
 package console_test
 
 import (

@@ -40,9 +40,9 @@ func TestWhatIsOverIsSweptEveryHourAndAllOfIt(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []time.Duration{0, 0, 0}, s.at, "at the start, until nothing is left")
 		s.at, s.away = nil, true
-		time.Sleep(sweep.Every + time.Minute)
+		<-time.After(sweep.Every + time.Minute)
 		s.away = false
-		time.Sleep(sweep.Every)
+		<-time.After(sweep.Every)
 		require.Equal(t, []time.Duration{sweep.Every, 2 * sweep.Every}, s.at, "and every hour, whether or not it could be done")
 		cancel()
 		require.NoError(t, <-done)
