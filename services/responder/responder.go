@@ -19,6 +19,7 @@ import (
 	"github.com/parley-dm/parley/pkg/postgres"
 	"github.com/parley-dm/parley/pkg/run"
 	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/responder/internal/customers"
 	"github.com/parley-dm/parley/services/responder/internal/live"
 	"github.com/parley-dm/parley/services/responder/internal/state"
 	"github.com/parley-dm/parley/services/responder/internal/store"
@@ -110,7 +111,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	bucket, err := p.Bucket(ctx, topology.Conversations)
 	memory, err2 := p.Bucket(ctx, topology.State)
-	if err := errors.Join(err, err2); err != nil {
+	profiles, err3 := p.Bucket(ctx, topology.Profiles)
+	if err := errors.Join(err, err2, err3); err != nil {
 		return err
 	}
 	held := holds.New(bucket, holds.Options{Log: tel.Log})
@@ -119,7 +121,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	remembered := state.New(memory, state.Options{TTL: cfg.StateTTL, Log: tel.Log})
-	stage, err := newStage(p, cfg, stageDeps{book: book, rules: rules, held: held, alerts: alerts, state: remembered, store: repository})
+	names := customers.New(profiles, customers.Options{Log: tel.Log})
+	stage, err := newStage(p, cfg, stageDeps{book: book, rules: rules, held: held, alerts: alerts, state: remembered, store: repository, names: names})
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
@@ -137,6 +140,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	group.Go("holds", held.Run)
 	group.Go("alerts", alerts.Run)
 	group.Go("takeovers", stage.takeovers.Run)
+	group.Go("customers", names.Run)
 	group.Go("decide", func(ctx context.Context) error {
 		// An empty set of rules would answer everything with the fallback, and an empty copy of the holds everybody.
 		for _, ready := range []<-chan struct{}{rules.Loaded(), held.Synced()} {

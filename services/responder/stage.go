@@ -14,6 +14,7 @@ import (
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/rules/language"
+	"github.com/parley-dm/parley/services/responder/internal/customers"
 	"github.com/parley-dm/parley/services/responder/internal/engine"
 	"github.com/parley-dm/parley/services/responder/internal/live"
 	"github.com/parley-dm/parley/services/responder/internal/respond"
@@ -38,6 +39,7 @@ type stageDeps struct {
 	alerts *alert.Alerts
 	state  *state.Store
 	store  *store.Rules
+	names  *customers.Customers
 }
 
 func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
@@ -49,7 +51,7 @@ func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
 	}, takeover.Options{AppID: cfg.AppID, Quiet: cfg.TakeoverQuiet, OtherApp: cfg.OtherAppQuiet})
 	deps := respond.Deps{
 		Accounts: d.book, Rules: d.rules, Holds: d.held, State: d.state, Bursts: lanes{p}, Archive: d.store, Heard: p, Aside: bus.Aside, Language: language.Detect,
-		Alerts: d.alerts, Telemetry: p.Telemetry(),
+		Alerts: d.alerts, Customers: d.names, Telemetry: p.Telemetry(),
 	}
 	if cfg.EngineURL != "" {
 		s.engine = engine.NewHTTP(engine.HTTPOptions{URL: cfg.EngineURL, Secret: cfg.EngineSecret, Timeout: cfg.EngineTimeout, Log: p.Telemetry().Log})
