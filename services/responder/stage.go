@@ -12,13 +12,10 @@ import (
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/pipeline"
-	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/rules/language"
-	"github.com/parley-dm/parley/services/responder/internal/customers"
 	"github.com/parley-dm/parley/services/responder/internal/engine"
 	"github.com/parley-dm/parley/services/responder/internal/live"
 	"github.com/parley-dm/parley/services/responder/internal/respond"
-	"github.com/parley-dm/parley/services/responder/internal/state"
 	"github.com/parley-dm/parley/services/responder/internal/store"
 	"github.com/parley-dm/parley/services/responder/internal/takeover"
 )
@@ -35,11 +32,9 @@ type stage struct {
 type stageDeps struct {
 	book   *accounts.Book
 	rules  *live.Rules
-	held   *holds.Holds
 	alerts *alert.Alerts
-	state  *state.Store
 	store  *store.Rules
-	names  *customers.Customers
+	memories
 }
 
 func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
