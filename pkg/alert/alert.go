@@ -55,6 +55,8 @@ const (
 	ConversationHeld Kind = "conversation_held"
 	// WebhooksMissed: Meta has messages of an account whose webhooks never came.
 	WebhooksMissed Kind = "webhooks_missed"
+	// UnknownAccount: customers write to an account that is not answered for.
+	UnknownAccount Kind = "unknown_account"
 )
 
 // Alert is one thing that needs a person.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/parley-dm/parley/pkg/config"
@@ -25,6 +26,7 @@ type Config struct {
 	config.Common
 	config.NATS
 	config.Database
+	Media       Media
 	Batch       int           `env:"ARCHIVE_BATCH" envDefault:"1000" help:"rows after which a transaction waits for no more"`
 	Flush       time.Duration `env:"ARCHIVE_FLUSH" envDefault:"25ms" help:"how long a transaction waits for more rows; a message waits as long once before, on the bus"`
 	Writers     int           `env:"ARCHIVE_WRITERS" envDefault:"2" help:"transactions that are written at once"`
@@ -36,7 +38,7 @@ type Config struct {
 
 // Validate reports every problem of the settings.
 func (c Config) Validate() error {
-	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate()}
+	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Media.Validate()}
 	for _, v := range []struct {
 		name     string
 		got, max int
@@ -73,7 +75,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	batcher := store.NewBatcher(store.New(pool, metrics.Retried), store.Options{Rows: cfg.Batch, Writers: cfg.Writers, Wait: cfg.Flush}, metrics)
+	kept, err := keepMedia(ctx, cfg, tel)
+	if err != nil {
+		return err
+	}
+	defer kept.close()
+	batcher := store.NewBatcher(store.New(pool, store.Hooks{Retried: metrics.Retried, Media: kept.wake()}), store.Options{Rows: cfg.Batch, Writers: cfg.Writers, Wait: cfg.Flush}, metrics)
 	defer batcher.Close()
 	if err := metrics.watch(tel.Metrics, batcher.Gathering); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
@@ -90,5 +97,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 		return p.Run(ctx)
 	})
+	if kept != nil {
+		group.Go("media", func(ctx context.Context) error {
+			if !awaitSchema(ctx, schema, slog.New(slog.DiscardHandler)) {
+				return nil
+			}
+			return kept.keeper.Run(ctx)
+		})
+	}
 	return group.Wait()
 }

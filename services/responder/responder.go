@@ -19,6 +19,7 @@ import (
 	"github.com/parley-dm/parley/pkg/postgres"
 	"github.com/parley-dm/parley/pkg/run"
 	"github.com/parley-dm/parley/pkg/topology"
+	"github.com/parley-dm/parley/services/responder/internal/customers"
 	"github.com/parley-dm/parley/services/responder/internal/live"
 	"github.com/parley-dm/parley/services/responder/internal/state"
 	"github.com/parley-dm/parley/services/responder/internal/store"
@@ -108,38 +109,36 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	bucket, err := p.Bucket(ctx, topology.Conversations)
-	memory, err2 := p.Bucket(ctx, topology.State)
-	if err := errors.Join(err, err2); err != nil {
+	kept, err := openMemories(ctx, cfg, p)
+	if err != nil {
 		return err
 	}
-	held := holds.New(bucket, holds.Options{Log: tel.Log})
 	alerts, err := alert.New(cfg.Alerts, alert.Options{Service: Name, Log: tel.Log, Metrics: tel.Metrics})
 	if err != nil {
 		return err
 	}
-	remembered := state.New(memory, state.Options{TTL: cfg.StateTTL, Log: tel.Log})
-	stage, err := newStage(p, cfg, stageDeps{book: book, rules: rules, held: held, alerts: alerts, state: remembered, store: repository})
+	stage, err := newStage(p, cfg, stageDeps{book: book, rules: rules, alerts: alerts, store: repository, memories: *kept})
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	tel.Health.Add("holds", held.Check)
+	tel.Health.Add("holds", kept.held.Check)
 	tel.Health.Add("rules", rules.Check)
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
 	defer stage.close()
-	if err := p.HandleEvents("decide", cfg.consume(p, remembered), stage.decide); err != nil { //nolint:contextcheck // each message brings its own context
+	if err := p.HandleEvents("decide", cfg.consume(p, kept.state), stage.decide); err != nil { //nolint:contextcheck // each message brings its own context
 		return err
 	}
 
 	group := run.NewGroup(ctx)
 	group.Go("rules", rules.Run)
 	group.Go("accounts", book.Run)
-	group.Go("holds", held.Run)
+	group.Go("holds", kept.held.Run)
 	group.Go("alerts", alerts.Run)
 	group.Go("takeovers", stage.takeovers.Run)
+	group.Go("customers", kept.names.Run)
 	group.Go("decide", func(ctx context.Context) error {
 		// An empty set of rules would answer everything with the fallback, and an empty copy of the holds everybody.
-		for _, ready := range []<-chan struct{}{rules.Loaded(), held.Synced()} {
+		for _, ready := range []<-chan struct{}{rules.Loaded(), kept.held.Synced()} {
 			select {
 			case <-ready:
 			case <-ctx.Done():
@@ -149,6 +148,27 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return p.Run(ctx)
 	})
 	return group.Wait()
+}
+
+// memories are what the responder knows from buckets: who has which conversation, what it did there, what customers are called.
+type memories struct {
+	held  *holds.Holds
+	state *state.Store
+	names *customers.Customers
+}
+
+func openMemories(ctx context.Context, cfg Config, p *pipeline.Pipeline) (*memories, error) {
+	log := p.Telemetry().Log
+	conversations, err := p.Bucket(ctx, topology.Conversations)
+	memory, err2 := p.Bucket(ctx, topology.State)
+	profiles, err3 := p.Bucket(ctx, topology.Profiles)
+	if err := errors.Join(err, err2, err3); err != nil {
+		return nil, err
+	}
+	return &memories{
+		held: holds.New(conversations, holds.Options{Log: log}), state: state.New(memory, state.Options{TTL: cfg.StateTTL, Log: log}),
+		names: customers.New(profiles, customers.Options{Log: log}),
+	}, nil
 }
 
 // consume says how events are handed out.

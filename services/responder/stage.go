@@ -12,12 +12,10 @@ import (
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/pipeline"
-	"github.com/parley-dm/parley/pkg/pipeline/holds"
 	"github.com/parley-dm/parley/pkg/rules/language"
 	"github.com/parley-dm/parley/services/responder/internal/engine"
 	"github.com/parley-dm/parley/services/responder/internal/live"
 	"github.com/parley-dm/parley/services/responder/internal/respond"
-	"github.com/parley-dm/parley/services/responder/internal/state"
 	"github.com/parley-dm/parley/services/responder/internal/store"
 	"github.com/parley-dm/parley/services/responder/internal/takeover"
 )
@@ -34,10 +32,9 @@ type stage struct {
 type stageDeps struct {
 	book   *accounts.Book
 	rules  *live.Rules
-	held   *holds.Holds
 	alerts *alert.Alerts
-	state  *state.Store
 	store  *store.Rules
+	memories
 }
 
 func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
@@ -49,7 +46,7 @@ func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
 	}, takeover.Options{AppID: cfg.AppID, Quiet: cfg.TakeoverQuiet, OtherApp: cfg.OtherAppQuiet})
 	deps := respond.Deps{
 		Accounts: d.book, Rules: d.rules, Holds: d.held, State: d.state, Bursts: lanes{p}, Archive: d.store, Heard: p, Aside: bus.Aside, Language: language.Detect,
-		Alerts: d.alerts, Telemetry: p.Telemetry(),
+		Alerts: d.alerts, Customers: d.names, Telemetry: p.Telemetry(),
 	}
 	if cfg.EngineURL != "" {
 		s.engine = engine.NewHTTP(engine.HTTPOptions{URL: cfg.EngineURL, Secret: cfg.EngineSecret, Timeout: cfg.EngineTimeout, Log: p.Telemetry().Log})

@@ -39,6 +39,8 @@ type Config struct {
 	Echo             bool          `env:"SIMULATOR_ECHO" envDefault:"true" help:"send the echo of every reply as a webhook"`
 	EchoDelay        time.Duration `env:"SIMULATOR_ECHO_DELAY" envDefault:"5ms" help:"how long after the answer"`
 
+	MediaURL string `env:"SIMULATOR_MEDIA_URL" help:"URL of the simulator as those see it who follow its links to pictures and recordings; http://SIMULATOR_ADDR without it"`
+
 	WebhookTimeout     time.Duration `env:"WEBHOOK_TIMEOUT" envDefault:"5s" help:"how long an answer to a webhook may take"`
 	WebhookRetryBase   time.Duration `env:"WEBHOOK_RETRY_BASE" envDefault:"250ms" help:"the pause after the second attempt, which doubles from there (the first retry is immediate)"`
 	WebhookRetryMax    time.Duration `env:"WEBHOOK_RETRY_MAX" envDefault:"15s" help:"the longest pause between two attempts (Meta's grows to hours)"`
@@ -69,6 +71,9 @@ func (c Config) Validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if len(c.secrets()) == 0 {
 		errs = append(errs, errNoSecret)
+	}
+	if c.MediaURL != "" {
+		errs = append(errs, config.URL("SIMULATOR_MEDIA_URL", c.MediaURL, "http", "https"))
 	}
 	if !numeric(c.AppID) {
 		bad("FACEBOOK_APP_ID: got %q, expected digits", c.AppID)

@@ -18,6 +18,7 @@ import (
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/simulator/internal/about"
 	"github.com/parley-dm/parley/services/simulator/internal/answer"
+	"github.com/parley-dm/parley/services/simulator/internal/cdn"
 	"github.com/parley-dm/parley/services/simulator/internal/clock"
 	"github.com/parley-dm/parley/services/simulator/internal/control"
 	"github.com/parley-dm/parley/services/simulator/internal/fault"
@@ -74,6 +75,7 @@ type Simulator struct {
 	loads    *load.Keeper
 	graph    *graph.API
 	phone    *phone.Page
+	cdn      *cdn.CDN
 	own      http.Handler
 }
 
@@ -92,6 +94,8 @@ func New(cfg Config) (*Simulator, error) {
 	}
 	s := &Simulator{cfg: cfg, clock: clock.New(), faults: fault.NewSet(cfg.FaultSeed)}
 	s.world = world.New(accounts, world.Options{MaxMessages: cfg.LedgerLimit, MaxConversations: maxConversations, Now: s.clock.Now})
+	s.cdn = cdn.New(s.clock.Now)
+	s.cdn.At(cfg.MediaURL)
 	s.tokens = token.NewBook(token.Options{Secrets: cfg.secrets(), TTL: cfg.TokenTTL, Now: s.clock.Now})
 	var ids []string
 	for _, a := range accounts {
@@ -120,7 +124,7 @@ func (s *Simulator) build(t *telemetry.Telemetry) (err error) {
 	cfg := s.cfg
 	s.player, err = play.New(
 		play.Deps{World: s.world, Webhooks: s.webhooks, Subscriptions: s.subs, Clock: s.clock, Faults: s.faults, Metrics: t.Metrics},
-		play.Options{AppID: cfg.AppID, EchoDelay: cfg.EchoDelay, NoEcho: !cfg.Echo},
+		play.Options{AppID: cfg.AppID, EchoDelay: cfg.EchoDelay, NoEcho: !cfg.Echo, Link: s.cdn.Link},
 	)
 	if err != nil {
 		return err
@@ -130,7 +134,7 @@ func (s *Simulator) build(t *telemetry.Telemetry) (err error) {
 		allowance = 0
 	}
 	s.graph, err = graph.New(graph.Deps{
-		World: s.world, Tokens: s.tokens, Subscriptions: s.subs, Echoer: s.player, Faults: s.faults, Metrics: t.Metrics,
+		World: s.world, Tokens: s.tokens, Subscriptions: s.subs, Echoer: s.player, Faults: s.faults, Metrics: t.Metrics, Link: s.cdn.Link,
 	}, graph.Options{
 		Secrets: cfg.secrets(), RequireProof: cfg.RequireProof, StrictRecipients: cfg.StrictRecipients, IgnoreWindow: !cfg.Window,
 		Rate: cfg.GraphRate, Allowance: allowance, Delay: cfg.GraphDelay, AppID: cfg.AppID,
@@ -155,6 +159,7 @@ func (s *Simulator) build(t *telemetry.Telemetry) (err error) {
 	mux.Handle("/control/", ctl)
 	mux.Handle("/api", pages)
 	mux.Handle("/api/", pages)
+	mux.Handle("GET "+cdn.Prefix, s.cdn)
 	mux.Handle("/", s.phone)
 	s.own = answer.Frame(mux)
 	return nil
@@ -283,6 +288,9 @@ func (s *Simulator) Serve(ctx context.Context, ready chan<- struct{}) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen on SIMULATOR_ADDR %s: %w", s.cfg.Addr, err), s.Close())
 	}
+	if s.cfg.MediaURL == "" {
+		s.cdn.At("http://" + reachable(listener.Addr()))
+	}
 	log := slog.New(slog.DiscardHandler)
 	if s.cfg.Telemetry != nil {
 		log = s.cfg.Telemetry.Log
@@ -315,6 +323,18 @@ func (s *Simulator) Serve(ctx context.Context, ready chan<- struct{}) error {
 	})
 	return errors.Join(group.Wait(), s.Close())
 }
+
+// reachable is an address that this machine reaches a listener by.
+func reachable(at net.Addr) string {
+	host, port, err := net.SplitHostPort(at.String())
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return at.String()
+}
+
+// MediaAt says under which URL the simulator's own files are reached, for who serves its [Simulator.Handler].
+func (s *Simulator) MediaAt(base string) { s.cdn.At(base) }
 
 // redact takes a user and password out of a URL.
 func redact(raw string) string {

@@ -67,3 +67,25 @@ func TestAMessageThatIsFoundTooLateIsOnlyKept(t *testing.T) {
 	w.eventually(func() bool { return len(w.replies("7001")) == 2 }, "what comes after it is answered")
 	require.Equal(t, []string{"18 each.", "18 each."}, w.replies("7001"))
 }
+
+// A photo whose webhook is withheld is found with its link. That webhook may come a moment later and is then dropped as the same
+// event: what was found must be all of it.
+func TestAPhotoWhoseWebhookIsWithheldKeepsItsLink(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "BACKFILL_EVERY=1s", "BACKFILL_AFTER=1s")
+	w.rule("price?", "18 each.")
+	w.serve()
+	w.asks("7001", "price?", "18 each.")
+	w.eventually(func() bool { return len(w.replies("7001")) == 1 }, "the first is answered")
+	_, err := w.meta.AddFault(simulator.Fault{Kind: "withhold", Count: 1})
+	require.NoError(t, err)
+	mid := w.acts("image", "")
+	w.meta.RemoveFaults()
+	found := `SELECT count(*) FROM messages WHERE mid = $1 AND message_type = 'image' AND metadata #>> '{attachments,0,type}' = 'image' AND metadata #>> '{attachments,0,url}' LIKE $2 || '/cdn/image/%'`
+	w.eventually(func() bool { return w.count(found, mid, w.graph) == 1 }, "it is found, and so is its link")
+	require.Equal(t, http.StatusOK, w.post("7001", mid, ""), "the webhook comes after all, and is the same event")
+	w.asks("7001", "price?", "18 each.")
+	w.eventually(func() bool { return len(w.replies("7001")) == 3 }, "what comes after it is answered")
+	require.Equal(t, 1, w.count(found, mid, w.graph))
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM messages WHERE mid = $1 AND metadata->>'source' = 'backfill'`, mid))
+}

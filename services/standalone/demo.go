@@ -40,8 +40,11 @@ func demoDefaults(env environment) []setting {
 		{"INSTAGRAM_PAGE_ID", "17841400000000001"},
 		{"INSTAGRAM_PAGE_ACCESS_TOKEN", "demo-token"},
 	}
-	out = append(out, setting{"GRAPH_API_URL", "http://" + dialable(env.or("SIMULATOR_ADDR", demoSimulator))})
-	out = append(out, setting{"SIMULATOR_URL", "http://" + dialable(env.or("SIMULATOR_ADDR", demoSimulator))})
+	played := dialable(env.or("SIMULATOR_ADDR", demoSimulator))
+	out = append(out, setting{"GRAPH_API_URL", "http://" + played}, setting{"SIMULATOR_URL", "http://" + played})
+	if _, _, err := net.SplitHostPort(played); err == nil { // else SIMULATOR_ADDR is what is wrong, not what follows from it
+		out = append(out, setting{"MEDIA_TRUSTED_HOSTS", played}, setting{"CONSOLE_MEDIA_HOSTS", "http://" + played})
+	}
 	port := env.or("PORT", "8000")
 	if _, err := strconv.ParseUint(port, 10, 16); err == nil { // else PORT is what is wrong, not what follows from it
 		out = append(out, setting{"WEBHOOK_URL", "http://" + dialable(net.JoinHostPort(env.get("HOST"), port)) + "/webhooks/instagram"})

@@ -47,6 +47,10 @@ func patient(environ []string) doctor.Patient {
 	}
 	spool := env.with([]setting{spoolDefault(env)}).get("SPOOL_DIR")
 	p.Disk = &doctor.Disk{Folders: []doctor.Folder{{Variable: "SPOOL_DIR", Path: spool}}}
+	if cfg.Archiver.Media.Dir != "" {
+		p.Disk.Folders = append(p.Disk.Folders, doctor.Folder{Variable: "MEDIA_DIR", Path: cfg.Archiver.Media.Dir})
+	}
+	p.KeepsMedia = cfg.Archiver.Media.Keeps()
 	nats, err := config.Load[busSettings](env)
 	switch {
 	case cfg.NATSURL != "" && err == nil:

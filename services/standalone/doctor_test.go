@@ -282,3 +282,29 @@ func TestDoctorSeesPausedAccounts(t *testing.T) {
 		return slices.ContainsFunc(all.of("account "+page), func(f finding) bool { return f.Level == "problem" })
 	}, "a dead token is a problem")
 }
+
+func TestDoctorLooksAtMedia(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, all := w.examined()
+	all.requireFound(t, "media", "ok", "not kept")
+	folder := "MEDIA_DIR=" + t.TempDir()
+	_, all = w.examined(folder)
+	all.requireFound(t, "media", "ok", "none wait")
+	all.requireFound(t, "MEDIA_DIR", "ok", "can be written to")
+	note := func(sql string) {
+		_, err := w.pool.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	note(`INSERT INTO media (account, mid, position, status, reason) VALUES ('1', 'm', 0, 'failed', 'answered 403')`)
+	_, all = w.examined(folder)
+	all.requireFound(t, "media", "warning", "1 attachments could not be kept")
+	note(`INSERT INTO media (account, mid, position, status, key, created_at) VALUES ('1', 'm', 1, 'pending', 'k', now() - interval '2 hours')`)
+	_, all = w.examined(folder)
+	all.requireFound(t, "media", "warning", "wait for more than an hour")
+	_, all = w.examined()
+	all.requireFound(t, "media", "warning", "attachments are not kept, and 1 wait")
+	note(`INSERT INTO media_removals (store, key, due) VALUES ('dir:x', 'k', now() - interval '2 hours')`)
+	_, all = w.examined(folder)
+	all.requireFound(t, "media", "problem", "1 files of erased messages")
+}

@@ -33,7 +33,8 @@ replies, the dead letters and the buckets have, so that a replay does not bring 
 erasures: when, by whom and how much, with a hash instead of the customer's id. Replies that were not sent yet are not sent.
 
 It keeps the sender's ledger, which has neither text nor customer, so that nothing is said twice, and the console's audit log.
-It does not reach: the files of media that are kept (it lists those that no message has any more); backups of the database or of NATS; what waits in an ingress's spool while NATS is away; what was copied
+The files of media that are kept are removed by an archiver that has their store, within seconds while one runs.
+It does not reach: backups of the database or of NATS; what waits in an ingress's spool while NATS is away; what was copied
 elsewhere, such as logs, alerts and outgoing webhooks; what Meta keeps. What PostgreSQL and NATS's buckets removed
 leaves their files when those are tidied up (VACUUM, compaction); what the streams had is overwritten at once.`
 }
@@ -83,8 +84,8 @@ func (c *eraseCommand) run(ctx context.Context, inv Invocation, pool *pgxpool.Po
 	if result.Unsent > 0 {
 		say(inv.Stdout, "%d of the replies were not sent yet, and will not be", result.Unsent)
 	}
-	for _, key := range result.Media {
-		say(inv.Stdout, "no message has this file any more; remove it from the media's store: %s", key)
+	if result.Files > 0 {
+		say(inv.Stdout, "%d of the media are files, which an archiver with their store (MEDIA_DIR, MEDIA_S3_BUCKET) removes", result.Files)
 	}
 	switch {
 	case len(result.Counts) == 0:

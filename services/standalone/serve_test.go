@@ -42,7 +42,9 @@ type world struct {
 	pool    *pgxpool.Pool
 	environ []string
 	webhook string
-	client  *http.Client
+	// graph is the URL of what Meta serves.
+	graph  string
+	client *http.Client
 	// between stands in front of the played Graph API and may change a call, or answer it and say so; nil lets all pass.
 	between atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 }
@@ -68,6 +70,8 @@ func newWorld(t *testing.T, more ...string) *world {
 		}
 	}))
 	t.Cleanup(graph.Close)
+	w.graph = graph.URL
+	w.meta.MediaAt(graph.URL)
 	w.environ = append([]string{
 		"DATABASE_URL=" + db.URL.Reveal(), "DATA_DIR=" + t.TempDir(), "HOST=127.0.0.1", "PORT=" + port, "ADMIN_ADDR=127.0.0.1:0", "CONSOLE_ADDR=127.0.0.1:0",
 		"GRAPH_API_URL=" + graph.URL, "FACEBOOK_APP_SECRET=demo-secret", "FACEBOOK_VERIFY_TOKEN=v", "INSTAGRAM_PAGE_ID=" + page,

@@ -26,6 +26,9 @@ type Message struct {
 	From    string
 	To      []string
 	Text    string
+	// Attachments and StoryID are told by [Client.FullMessage] only, the types as webhooks have them.
+	Attachments []dm.Attachment
+	StoryID     string
 }
 
 // Conversations lists the ids of the conversations that the account has with a customer: one, or none.
@@ -104,30 +107,6 @@ func (c *Client) Messages(ctx context.Context, cred Credentials, conversation st
 		refs = append(refs, MessageRef{ID: string(d.ID), Created: d.Created.Time})
 	}
 	return refs, nil
-}
-
-// Message looks one message up.
-func (c *Client) Message(ctx context.Context, cred Credentials, mid string) (Message, error) {
-	type person struct {
-		ID id `json:"id"`
-	}
-	var out struct {
-		ID      id       `json:"id"`
-		Created metaTime `json:"created_time"`
-		From    person   `json:"from"`
-		To      struct {
-			Data []person `json:"data"`
-		} `json:"to"`
-		Message string `json:"message"`
-	}
-	if err := c.get(ctx, cred, url.PathEscape(mid), url.Values{"fields": {"id,created_time,from,to,message"}}, &out); err != nil {
-		return Message{}, fmt.Errorf("look up a message: %w", err)
-	}
-	m := Message{ID: string(out.ID), Created: out.Created.Time, From: string(out.From.ID), Text: out.Message}
-	for _, p := range out.To.Data {
-		m.To = append(m.To, string(p.ID))
-	}
-	return m, nil
 }
 
 // Profile looks a customer up. What Meta does not tell, or the customer does not have, is empty; one who has not agreed to be

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/meta/graph"
 )
 
@@ -27,6 +28,10 @@ func TestLookUps(t *testing.T) {
 	answer("GET /v26.0/aWdfZ:1", "fields=messages", `{"messages":{"data":[{"id":"m2","created_time":"2026-07-12T19:11:07+0000"},{"id":"m1"}]},"id":"aWdfZ:1"}`)
 	answer("GET /v26.0/m2", "fields=id%2Ccreated_time%2Cfrom%2Cto%2Cmessage",
 		`{"id":"m2","created_time":"2026-07-12T21:11:07+0200","from":{"username":"shop","id":"17"},"to":{"data":[{"username":"c","id":7001}]},"message":"hi"}`)
+	answer("GET /v26.0/m3", "fields=id%2Ccreated_time%2Cfrom%2Cto%2Cmessage%2Cattachments%2Cshares%2Cstory",
+		`{"id":"m3","from":{"id":"7001"},"to":{"data":[{"id":"17"}]},"message":"","attachments":{"data":[{"id":"1","mime_type":"image/jpeg","image_data":{"url":"https://a/1"}},
+		{"mime_type":"video/mp4","video_data":{"url":"https://a/2"}},{"mime_type":"audio/mp4","file_url":"https://a/3"},{"mime_type":"application/pdf","file_url":"https://a/4"},{"id":"5"}]},
+		"shares":{"data":[{"link":"https://a/6","name":"A post"}]},"story":{"mention":{"link":"https://a/7"},"reply_to":{"id":18040000000000001}}}`)
 	mux.HandleFunc("GET /v26.0/old", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, `{"error":{"message":"gone","code":9000001}}`)
@@ -47,6 +52,14 @@ func TestLookUps(t *testing.T) {
 	message, err := c.Message(t.Context(), cred, "m2")
 	require.NoError(t, err)
 	require.Equal(t, graph.Message{ID: "m2", Created: at, From: "17", To: []string{"7001"}, Text: "hi"}, message)
+
+	full, err := c.FullMessage(t.Context(), cred, "m3")
+	require.NoError(t, err)
+	require.Equal(t, "18040000000000001", full.StoryID)
+	require.Equal(t, []dm.Attachment{
+		{Type: "image", URL: "https://a/1"}, {Type: "video", URL: "https://a/2"}, {Type: "audio", URL: "https://a/3"}, {Type: "file", URL: "https://a/4"},
+		{Type: "share", URL: "https://a/6", Title: "A post"}, {Type: "story_mention", URL: "https://a/7"},
+	}, full.Attachments)
 
 	_, err = c.Message(t.Context(), cred, "old")
 	require.Equal(t, graph.ClassNotFound, graph.ClassOf(err))

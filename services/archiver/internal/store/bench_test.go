@@ -170,7 +170,7 @@ func BenchmarkRaw(b *testing.B) {
 // BenchmarkNewConversations is the worst case: each message is the first of its conversation.
 func BenchmarkNewConversations(b *testing.B) {
 	pool := benchPool(b)
-	s, all := store.New(pool, func() {}), prepared(b)
+	s, all := store.New(pool, store.Hooks{}), prepared(b)
 	rows(b, pool, func(n int) {
 		if err := s.Write(context.Background(), decode(b, all[n])); err != nil {
 			b.Error(err)
@@ -181,7 +181,7 @@ func BenchmarkNewConversations(b *testing.B) {
 // BenchmarkKnownConversations has each batch written to conversations that exist, as new messages.
 func BenchmarkKnownConversations(b *testing.B) {
 	pool := benchPool(b)
-	s, all := store.New(pool, func() {}), prepared(b)
+	s, all := store.New(pool, store.Hooks{}), prepared(b)
 	const known = 20_000
 	customer := func(n, i int) string { return fmt.Sprint((n*batchRows + i) % known) }
 	for n := range known / batchRows {

@@ -44,6 +44,9 @@ type fold struct {
 	alone bool
 	// early are those changes, where others are at work.
 	early []record.Facts
+	// keepsMedia: attachments are to be fetched; media are those that this transaction tells of.
+	keepsMedia bool
+	media      mediaColumns
 }
 
 func newFold(facts []record.Facts) *fold {

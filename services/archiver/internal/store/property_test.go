@@ -172,7 +172,7 @@ func empty(t *rapid.T, pool *pgxpool.Pool) {
 func TestWritesCommuteAndRepeatSafely(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
-	s := store.New(pool, func() {})
+	s := store.New(pool, store.Hooks{})
 	rapid.Check(t, func(t *rapid.T) {
 		facts := newStory(t).facts
 		empty(t, pool)

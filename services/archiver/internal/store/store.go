@@ -29,12 +29,26 @@ const (
 
 // Store writes facts.
 type Store struct {
-	pool    *pgxpool.Pool
-	onRetry func()
+	pool  *pgxpool.Pool
+	hooks Hooks
 }
 
-// New makes a store on a pool. onRetry is told of each transaction that another writer was in the way of.
-func New(pool *pgxpool.Pool, onRetry func()) *Store { return &Store{pool: pool, onRetry: onRetry} }
+// Hooks are told of what happens. They may be called at once, and take no time.
+type Hooks struct {
+	// Retried is told of each transaction that another writer was in the way of.
+	Retried func()
+	// Media is told of each transaction after which there are media to be fetched; nil where media are not kept, and then there
+	// are never any.
+	Media func()
+}
+
+// New makes a store on a pool.
+func New(pool *pgxpool.Pool, h Hooks) *Store {
+	if h.Retried == nil {
+		h.Retried = func() {}
+	}
+	return &Store{pool: pool, hooks: h}
+}
 
 // Write stores all facts in one transaction. Writing them again, in this or another order, leaves the same rows.
 func (s *Store) Write(ctx context.Context, facts []record.Facts) error {
@@ -43,7 +57,7 @@ func (s *Store) Write(ctx context.Context, facts []record.Facts) error {
 		if err == nil || !isConflict(err) || try == conflictTries {
 			return err
 		}
-		s.onRetry()
+		s.hooks.Retried()
 		delay := time.NewTimer(rand.N(conflictDelay << try)) //nolint:gosec // jitter
 		select {
 		case <-delay.C:
@@ -56,12 +70,13 @@ func (s *Store) Write(ctx context.Context, facts []record.Facts) error {
 
 func (s *Store) write(ctx context.Context, facts []record.Facts) error {
 	f := newFold(facts)
+	f.keepsMedia = s.hooks.Media != nil
 	if err := s.transact(ctx, f); err != nil || len(f.early) == 0 {
 		return err
 	}
 	// Changes that come before their message are rare: they may have the archive for themselves.
 	last := newFold(f.early)
-	last.alone = true
+	last.alone, last.keepsMedia = true, f.keepsMedia
 	return s.transact(ctx, last)
 }
 
@@ -78,6 +93,9 @@ func (s *Store) transact(ctx context.Context, f *fold) error {
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	if len(f.media.accounts) > 0 {
+		s.hooks.Media()
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func message(mid, text string) record.Facts {
 
 func write(t *testing.T, pool *pgxpool.Pool, facts ...record.Facts) {
 	t.Helper()
-	require.NoError(t, store.New(pool, func() {}).Write(t.Context(), facts))
+	require.NoError(t, store.New(pool, store.Hooks{}).Write(t.Context(), facts))
 }
 
 func scan[T any](t *testing.T, pool *pgxpool.Pool, sql string) []T {
@@ -170,7 +170,7 @@ func (c *counter) Back(time.Duration)                  { c.back.Add(1) }
 func batcher(t *testing.T, pool *pgxpool.Pool, o store.Options) (*store.Batcher, *counter) {
 	t.Helper()
 	c := &counter{}
-	b := store.NewBatcher(store.New(pool, func() {}), o, c)
+	b := store.NewBatcher(store.New(pool, store.Hooks{}), o, c)
 	t.Cleanup(b.Close)
 	return b, c
 }

@@ -76,6 +76,7 @@ func (f *fold) write(b *pgx.Batch) error {
 		if err != nil {
 			return err
 		}
+		f.media.add(m, f.keepsMedia)
 		if len(s.rows) == 0 {
 			fresh = append(fresh, columnsOf{row, c.id})
 		} else {
@@ -107,10 +108,16 @@ func (f *fold) write(b *pgx.Batch) error {
 	if len(waiting.accounts) > 0 {
 		b.Queue(upsertPending, waiting.accounts, waiting.mids, waiting.changes)
 	}
+	f.writeOthers(b)
+	return nil
+}
+
+// writeOthers writes what is in other tables.
+func (f *fold) writeOthers(b *pgx.Batch) {
 	f.writeRead(b)
 	f.writeEvents(b)
 	f.writeContacts(b)
-	return nil
+	f.media.queue(b)
 }
 
 // writeRead marks what a read receipt of this batch covers. Rows that come later look at the conversation themselves.

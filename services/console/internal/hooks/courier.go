@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/alert"
+	"github.com/parley-dm/parley/pkg/publicnet"
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/console/internal/store"
 )
@@ -95,7 +96,7 @@ func (h *Hooks) deliver(ctx context.Context, client *http.Client, d store.DueDel
 	}
 	if err != nil {
 		r.Error = err.Error()[:min(len(err.Error()), maxError)]
-		if d.Attempts <= len(pauses) && !errors.Is(err, errOff) && !errors.Is(err, ErrPrivate) {
+		if d.Attempts <= len(pauses) && !errors.Is(err, errOff) && !errors.Is(err, publicnet.ErrPrivate) {
 			r.Again = h.o.Now().Add(pauses[d.Attempts-1])
 		}
 	}

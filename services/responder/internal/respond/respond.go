@@ -211,6 +211,19 @@ func (r *Responder) alert(ctx context.Context, t *Turn, at time.Time) {
 	})
 }
 
+// stranger tells an operator that customers write to an account that nobody answers for: it was forgotten here, or should not be
+// subscribed. Meta's own test events are about account 0.
+func (r *Responder) stranger(e *dm.Event) {
+	if e.Account == "" || e.Account == "0" {
+		return
+	}
+	r.deps.Alerts.Raise(alert.Alert{
+		Kind: alert.UnknownAccount, Account: e.Account,
+		Summary:  "customers write to an account that this installation does not answer for; what they write is kept",
+		WhatToDo: "add the account (ACCOUNTS_FILE, INSTAGRAM_PAGE_ID), or end its subscription in the App Dashboard",
+	})
+}
+
 // observe tells of a decision. At thousands a second its line belongs to DEBUG; the counters are for every day.
 func (r *Responder) observe(ctx context.Context, w *work, took time.Duration) {
 	r.metrics.decisions.WithLabelValues(string(w.outcome), string(w.reason)).Inc()

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/alert"
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline/holds"
@@ -114,6 +115,27 @@ func TestAReplyCarriesWhatItIsAbout(t *testing.T) {
 	require.Equal(t, dm.OriginFallback, got.Origin)
 	require.Equal(t, "Thanks!", got.Parts[0].Text)
 	require.Empty(t, got.RuleID+got.RuleName+got.MatchedOn)
+}
+
+// An account that nobody answers for is told of once, however many write to it.
+func TestAnAccountThatIsNotOursIsToldOf(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, priceRules(t), respond.Options{Fallback: "Thanks!"}, func(d *respond.Deps) {
+		var err error
+		d.Alerts, err = alert.New(alert.Settings{}, alert.Options{Service: "responder", Log: d.Telemetry.Log, Metrics: d.Telemetry.Metrics})
+		require.NoError(t, err)
+	})
+	for n := range 5 {
+		e := nth(n, noon)
+		e.Account, e.KnownAccount = "17841400000000009", false
+		_, ok := b.answer(t, e)
+		require.False(t, ok)
+		e.ID, e.Account = e.ID+"_test", "0"
+		_, ok = b.answer(t, e)
+		require.False(t, ok)
+	}
+	require.Equal(t, 1, strings.Count(b.log.String(), "alert.raised"))
+	require.Contains(t, b.log.String(), "kind=unknown_account account_id=17841400000000009")
 }
 
 func TestAccountsDecideWhoIsAnswered(t *testing.T) {

@@ -41,6 +41,9 @@ func (w *work) silent(reason Reason) {
 func (w *work) decide(ctx context.Context) error {
 	if reason, silent := Silence(w.turn); silent {
 		w.silent(reason)
+		if reason == ReasonUnknownAccount {
+			w.r.stranger(&w.turn.Event)
+		}
 		return nil
 	}
 	if w.features.memory {

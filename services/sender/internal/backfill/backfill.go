@@ -9,7 +9,6 @@ package backfill
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -27,9 +26,11 @@ import (
 )
 
 // The bounds of one look at an account: so many pages of conversations, so many conversations and missed messages that are
-// looked at one by one, so long. What is left over is looked at the next time.
+// looked at one by one, so long. What is left over is looked at the next time. Pages begin with the newest conversations: where
+// they do not reach back to those that were seen the last time, the next look may read twice as many.
 const (
 	maxPages         = 10
+	mostPages        = 32 * maxPages
 	maxConversations = 300
 	lookTimeout      = 10 * time.Minute
 	maxLooking       = 8
@@ -54,6 +55,7 @@ type Accounts interface{ All() []accounts.Account }
 type Graph interface {
 	Recent(ctx context.Context, cred graph.Credentials, since time.Time, pages int, turn func(call func() error) error) ([]graph.ConversationRef, bool, error)
 	Messages(ctx context.Context, cred graph.Credentials, conversation string) ([]graph.MessageRef, error)
+	FullMessage(ctx context.Context, cred graph.Credentials, mid string) (graph.Message, error)
 	Message(ctx context.Context, cred graph.Credentials, mid string) (graph.Message, error)
 }
 
@@ -99,6 +101,8 @@ type account struct {
 	// due is when to look, next when at the latest; seen is until when nothing is missing.
 	due, seen time.Time
 	looking   bool
+	// pages is how many pages of conversations the next look may read.
+	pages int
 }
 
 // Keeper looks after accounts.
@@ -162,7 +166,7 @@ func (k *Keeper) begin(a accounts.Account) bool {
 		delete(k.ours, a.ID) // its next owner begins anew, and so do we
 		return false
 	case mine == nil:
-		mine = &account{}
+		mine = &account{pages: maxPages}
 		k.ours[a.ID] = mine
 	}
 	if k.o.Now().Before(mine.due) {
@@ -183,14 +187,14 @@ func (k *Keeper) one(ctx context.Context, a accounts.Account) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	k.mu.Lock()
-	since := k.ours[a.ID].seen
+	since, pages := k.ours[a.ID].seen, k.ours[a.ID].pages
 	k.mu.Unlock()
 	wait := k.o.Every
-	seen, quiet, err := since, false, error(nil)
+	saw, err := sight{seen: since, whole: true}, error(nil)
 	if k.d.Gate.Shut(limit.Account(a.ID), a.Token) || k.d.Gate.Shut(limit.App(string(a.Login)), a.Token) {
 		wait = min(again, k.o.Every)
 	} else {
-		seen, quiet, err = k.look(ctx, a, since)
+		saw, err = k.look(ctx, a, since, pages)
 	}
 	switch {
 	case err != nil:
@@ -198,15 +202,22 @@ func (k *Keeper) one(ctx context.Context, a accounts.Account) {
 		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			k.d.Log.WarnContext(ctx, "backfill.look", telemetry.KeyAccount, a.ID, telemetry.KeyError, err)
 		}
-	case quiet:
+	case !saw.whole, saw.quiet:
 		wait = k.o.Every / quietShare
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if mine := k.ours[a.ID]; mine != nil {
 		mine.due, mine.looking = k.o.Now().Add(wait), false
-		if seen.After(mine.seen) {
-			mine.seen = seen
+		if saw.seen.After(mine.seen) {
+			mine.seen = saw.seen
+		}
+		switch {
+		case err != nil:
+		case saw.whole:
+			mine.pages = maxPages
+		default:
+			mine.pages = min(2*mine.pages, mostPages)
 		}
 	}
 }
@@ -220,8 +231,17 @@ func patience(err error) time.Duration {
 	return 0
 }
 
-// look compares, and says until when nothing is missing any more, and whether the account's webhooks have been quiet.
-func (k *Keeper) look(ctx context.Context, a accounts.Account, since time.Time) (seen time.Time, quiet bool, err error) {
+// sight is what a look saw.
+type sight struct {
+	// seen is until when nothing is missing any more.
+	seen time.Time
+	// quiet: the account's webhooks have stopped coming. whole: the pages reached back to what was seen before.
+	quiet, whole bool
+}
+
+// look compares.
+func (k *Keeper) look(ctx context.Context, a accounts.Account, since time.Time, pages int) (sight, error) {
+	saw := sight{seen: since, whole: true}
 	now := k.o.Now()
 	from := now.Add(-lookBack)
 	if at := since.Add(-overlap); at.After(from) {
@@ -230,37 +250,43 @@ func (k *Keeper) look(ctx context.Context, a accounts.Account, since time.Time) 
 	past, err := k.past(ctx, a.ID, from)
 	switch {
 	case err != nil:
-		return since, false, err
+		return saw, err
 	case past.Since.IsZero(): // nothing ever came of it: what was said before is not ours
-		return since, true, nil
+		saw.quiet = true
+		return saw, nil
 	}
-	quiet = now.Sub(past.Latest) > k.o.Every/quietShare
+	saw.quiet = now.Sub(past.Latest) > k.o.Every/quietShare
 	cred := k.o.Credentials(a)
 	until := now.Add(-k.o.After)
-	changed, whole, err := k.d.Graph.Recent(ctx, cred, past.Since.Truncate(time.Second), maxPages, func(call func() error) error { return k.d.Turns.Aside(ctx, a.ID, call) })
+	changed, whole, err := k.d.Graph.Recent(ctx, cred, past.Since.Truncate(time.Second), pages, func(call func() error) error { return k.d.Turns.Aside(ctx, a.ID, call) })
 	if err != nil {
-		return since, quiet, err
+		return saw, err
 	}
 	slices.Reverse(changed) // the oldest first, so that what is left over is the newest
+	seen := until
 	if len(changed) > maxConversations {
-		changed, whole = changed[:maxConversations], false
-		until = changed[len(changed)-1].Updated
+		changed = changed[:maxConversations]
+		seen = changed[len(changed)-1].Updated
 	}
 	missed, lost := &finding{}, 0
 	for _, c := range changed {
-		n, err := k.conversation(ctx, a, cred, c.ID, past, now.Add(-k.o.After), missed)
+		n, err := k.conversation(ctx, a, cred, c.ID, past, until, missed)
 		if err != nil {
-			return since, quiet, errors.Join(err, k.tell(ctx, a, missed, lost))
+			return saw, errors.Join(err, k.tell(ctx, a, missed, lost))
 		}
 		lost += n
 	}
 	if err := k.tell(ctx, a, missed, lost); err != nil {
-		return since, quiet, err
+		return saw, err
 	}
-	if !whole {
-		k.d.Log.InfoContext(ctx, "backfill.more", telemetry.KeyAccount, a.ID, "conversations", len(changed))
+	if !whole || !seen.Equal(until) {
+		k.d.Log.InfoContext(ctx, "backfill.more", telemetry.KeyAccount, a.ID, "conversations", len(changed), "pages", pages)
 	}
-	return until, quiet, nil
+	// Where no page had the older ones they are still missing: the next look begins where this one did.
+	if saw.whole = whole; whole {
+		saw.seen = seen
+	}
+	return saw, nil
 }
 
 // past is what is known; of an account with more messages than can be looked through, less far back.
@@ -273,9 +299,6 @@ func (k *Keeper) past(ctx context.Context, account string, from time.Time) (past
 		}
 	}
 }
-
-// finding is what was missed.
-type finding struct{ said, echoes []dm.Event }
 
 // conversation looks through the newest messages of one, and says how many are missing that cannot be read any more.
 func (k *Keeper) conversation(ctx context.Context, a accounts.Account, cred graph.Credentials, id string, past pipeline.Past, until time.Time, to *finding) (lost int, err error) {
@@ -295,11 +318,7 @@ func (k *Keeper) conversation(ctx context.Context, a accounts.Account, cred grap
 		if _, known := past.MIDs[ref.ID]; known {
 			continue
 		}
-		var m graph.Message
-		err := k.d.Turns.Aside(ctx, a.ID, func() (err error) {
-			m, err = k.d.Graph.Message(ctx, cred, ref.ID)
-			return err
-		})
+		m, err := k.message(ctx, a, cred, ref.ID)
 		switch class := graph.ClassOf(err); {
 		case err == nil:
 			if !to.add(a, m, ref, k.o.Now()) {
@@ -314,51 +333,17 @@ func (k *Keeper) conversation(ctx context.Context, a accounts.Account, cred grap
 	return lost, nil
 }
 
-// add makes an event of a message; false where it cannot be told who said it to whom.
-func (f *finding) add(a accounts.Account, m graph.Message, ref graph.MessageRef, now time.Time) bool {
-	e := dm.Event{
-		Conversation: dm.Conversation{Channel: a.Channel, Account: a.ID}, MID: ref.ID, Text: m.Text, MessageType: "text", KnownAccount: true,
-		Time: ref.Created, ReceivedAt: now.UTC(), Source: dm.SourceBackfill,
+// message looks a message up with what it has beside its text: the webhook that comes after all may be dropped as the same event,
+// and what this one does not tell is then never known. Where that may not be asked for the text will do.
+func (k *Keeper) message(ctx context.Context, a accounts.Account, cred graph.Credentials, mid string) (m graph.Message, err error) {
+	for _, look := range []func(context.Context, graph.Credentials, string) (graph.Message, error){k.d.Graph.FullMessage, k.d.Graph.Message} {
+		err = k.d.Turns.Aside(ctx, a.ID, func() (err error) {
+			m, err = look(ctx, cred, mid)
+			return err
+		})
+		if err == nil || graph.ClassOf(err) != graph.ClassPermanent {
+			break
+		}
 	}
-	if m.Text == "" {
-		e.MessageType = "unsupported" // something was said, but not what: it is answered like other such messages
-	}
-	switch {
-	case m.From == a.ID && len(m.To) == 1 && m.To[0] != a.ID:
-		e.Kind, e.Customer = dm.KindEcho, m.To[0]
-	case m.From != "" && m.From != a.ID && slices.Contains(m.To, a.ID):
-		e.Kind, e.Customer = dm.KindMessage, m.From
-	default:
-		return false
-	}
-	e.ID = dm.EventID(e.Channel, e.Account, e.Kind, e.MID)
-	if e.Kind == dm.KindEcho {
-		f.echoes = append(f.echoes, e)
-	} else {
-		f.said = append(f.said, e)
-	}
-	return true
-}
-
-// tell publishes what was missed, each kind the oldest first, and has a person look.
-func (k *Keeper) tell(ctx context.Context, a accounts.Account, f *finding, lost int) error {
-	k.found.WithLabelValues("lost").Add(float64(lost))
-	if len(f.said)+len(f.echoes)+lost == 0 {
-		return nil
-	}
-	byTime := func(a, b dm.Event) int { return a.Time.Compare(b.Time) }
-	slices.SortStableFunc(f.said, byTime)
-	slices.SortStableFunc(f.echoes, byTime)
-	if err := k.d.Publish(ctx, slices.Concat(f.echoes, f.said)); err != nil {
-		return fmt.Errorf("tell of missed messages: %w", err)
-	}
-	k.found.WithLabelValues(string(dm.KindMessage)).Add(float64(len(f.said)))
-	k.found.WithLabelValues(string(dm.KindEcho)).Add(float64(len(f.echoes)))
-	k.d.Log.WarnContext(ctx, "backfill.missed", telemetry.KeyAccount, a.ID, "messages", len(f.said), "echoes", len(f.echoes), "lost", lost)
-	k.d.Alerts.Raise(alert.Alert{
-		Kind: alert.WebhooksMissed, Account: a.ID,
-		Summary:  fmt.Sprintf("webhooks did not come for %d messages of customers and %d of the account; %d more cannot be read", len(f.said), len(f.echoes), lost),
-		WhatToDo: "nothing for those that were found: the young ones are answered, all are kept; if it goes on, see whether the account is still subscribed (`parley doctor`) and whether webhooks reach this installation",
-	})
-	return nil
+	return m, err
 }

@@ -53,6 +53,8 @@ type Deps struct {
 	Echoer        Echoer
 	Faults        *fault.Set
 	Metrics       prometheus.Registerer
+	// Link makes a link to a file of the simulator's own; empty while it is reached by nobody.
+	Link func(kind, id string) string
 }
 
 // API is the played Graph API.

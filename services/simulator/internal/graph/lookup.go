@@ -129,8 +129,12 @@ func (a *API) profile(w http.ResponseWriter, account world.Account, id, fields s
 	if !ok {
 		return noObject(id)
 	}
+	var picture any
+	if link := a.deps.Link("profile", id); link != "" {
+		picture = link
+	}
 	writeJSON(w, http.StatusOK, pick(object{
-		"id": id, "name": profile.Name, "username": profile.Username, "profile_pic": nil, "follower_count": 128,
+		"id": id, "name": profile.Name, "username": profile.Username, "profile_pic": picture, "follower_count": 128,
 		"is_user_follow_business": true, "is_business_follow_user": false, "is_verified_user": false,
 	}, fields, "id", "name"))
 	return nil
@@ -185,9 +189,11 @@ func (a *API) describe(account world.Account, m world.Message) object {
 	if m.FromCustomer {
 		from, to = customer, business
 	}
-	return object{
+	out := object{
 		"id": m.MID, "created_time": m.At.UTC().Format(timeFormat), "from": from, "to": object{"data": []object{to}}, "message": m.Text,
 	}
+	attach(out, m)
+	return out
 }
 
 // pick keeps the fields that were asked for, or the given ones when none were.

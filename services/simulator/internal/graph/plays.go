@@ -33,8 +33,8 @@ func Plays() []Played {
 			Rules: []string{"a fiftieth of GRAPH_RATE (2 a second), with the two below", "without platform=instagram the list is empty"},
 		},
 		{Method: "GET", Path: "/{version}/{conversation}", Summary: "One conversation.", Query: []string{"fields=updated_time,messages{id,created_time,from,to,message}"}, Rules: []string{"only the 20 newest messages have details"}},
-		{Method: "GET", Path: "/{version}/{mid}", Summary: "One message.", Query: []string{"fields=id,created_time,from,to,message"}, Rules: []string{"9000001 for one that is not among the 20 newest"}},
-		{Method: "GET", Path: "/{version}/{customer}", Summary: "A customer's profile. No picture.", Query: []string{"fields=name,username,…"}, Rules: []string{"100/33 for customers that were never met"}},
+		{Method: "GET", Path: "/{version}/{mid}", Summary: "One message.", Query: []string{"fields=id,created_time,from,to,message,attachments,shares,story"}, Rules: []string{"9000001 for one that is not among the 20 newest"}},
+		{Method: "GET", Path: "/{version}/{customer}", Summary: "A customer's profile; the picture's link expires.", Query: []string{"fields=name,username,profile_pic,…"}, Rules: []string{"100/33 for customers that were never met"}},
 		{Method: "GET", Path: "/{version}/me", Summary: "The account that the token belongs to.", Query: []string{"fields=user_id,username,name"}},
 		{Method: "GET", Path: "/{version}/debug_token", Summary: "What is known of a token.", Query: []string{"input_token", "access_token"}, Rules: []string{"asked with any token of the app's, or with app id|secret"}},
 		{

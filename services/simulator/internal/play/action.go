@@ -73,7 +73,7 @@ func CheckCustomer(id string) error {
 func (p *Player) input(a Action, at time.Time) shape.Input {
 	return shape.Input{
 		Account: a.Account, Customer: a.Customer, Target: a.Target, ReplyTo: a.ReplyTo, Text: a.Text, URL: a.URL, Payload: a.Payload,
-		AppID: p.opts.AppID, At: at,
+		AppID: p.opts.AppID, At: at, Link: p.opts.Link,
 	}
 }
 

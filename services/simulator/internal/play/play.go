@@ -52,6 +52,8 @@ type Options struct {
 	// EchoDelay is how long after the answer an echo is sent. NoEcho sends none.
 	EchoDelay time.Duration
 	NoEcho    bool
+	// Link makes a link to a file of the simulator's own; empty while it is reached by nobody.
+	Link func(kind, id string) string
 }
 
 // Deps is what playing needs.

@@ -58,6 +58,8 @@ type Input struct {
 	At time.Time
 	// Away: another app owns the thread, so that the item comes as standby.
 	Away bool
+	// Link makes a link to a file of the simulator's own; empty, or nil, where there is none.
+	Link func(kind, id string) string
 }
 
 // Find looks a kind up.
@@ -164,10 +166,16 @@ func linked(what string) func(in Input) object {
 	return func(in Input) object { return object{"url": url(in, what)} }
 }
 
-// url stands for a medium where none is given. The name ends in .invalid, which RFC 6761 keeps from ever resolving.
+// url stands for a medium where none is given: a file of the simulator's own, or a name that ends in .invalid, which RFC 6761
+// keeps from ever resolving.
 func url(in Input, what string) string {
 	if in.URL != "" {
 		return in.URL
+	}
+	if in.Link != nil {
+		if link := in.Link(what, in.ID); link != "" {
+			return link
+		}
 	}
 	return "https://lookaside.fbsbx.invalid/ig_messaging_cdn/?asset_id=" + what + "&signature=simulated"
 }

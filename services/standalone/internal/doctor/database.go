@@ -40,10 +40,13 @@ func (p Patient) database(ctx context.Context, r *report) {
 		r.ok(check, "PostgreSQL %s, database %s at %s:%d, answers in %s", version, cfg.Database, cfg.Host, cfg.Port, after.Sub(before).Round(100*time.Microsecond))
 	}
 	r.clock("postgresql clock", now, before, after, 0)
-	schema(ctx, r, conn)
+	if schema(ctx, r, conn) {
+		p.media(ctx, r, conn)
+	}
 }
 
-func schema(ctx context.Context, r *report, conn *pgx.Conn) {
+// schema says whether it is current.
+func schema(ctx context.Context, r *report, conn *pgx.Conn) bool {
 	const check = "schema"
 	have, err := postgres.SchemaVersion(ctx, conn)
 	want := postgres.TargetVersion()
@@ -59,4 +62,5 @@ func schema(ctx context.Context, r *report, conn *pgx.Conn) {
 	default:
 		r.ok(check, "version %d", have)
 	}
+	return err == nil && have >= want
 }

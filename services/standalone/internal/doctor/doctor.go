@@ -43,8 +43,10 @@ type Patient struct {
 	// BusUnreachable says why the bus cannot be asked, when there is no way to.
 	BusUnreachable string
 	Database       *config.Database
-	Graph          *Graph
-	AdminAddr      string
+	// KeepsMedia: attachments are fetched and kept.
+	KeepsMedia bool
+	Graph      *Graph
+	AdminAddr  string
 }
 
 // Disk are the folders that are written to.

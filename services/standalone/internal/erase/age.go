@@ -86,7 +86,7 @@ func (r *Request) oldPage(ctx context.Context, pool *pgxpool.Pool, after [16]byt
 		if err != nil {
 			return err
 		}
-		result.Media = append(result.Media, files...)
+		result.Files += files
 		if err := run(ctx, tx, []step{{"messages", deleteOldMessages, []any{page, r.Before}}}, result.Counts); err != nil {
 			return err
 		}

@@ -101,8 +101,8 @@ type Result struct {
 	Counts Counts
 	// Unsent are replies among them that were not sent yet, and will not be.
 	Unsent int64
-	// Media are the files, by their keys in the media's store, that no message has any more. They are to be removed there.
-	Media []string
+	// Files are media of theirs that are kept, which an archiver removes from its store.
+	Files int64
 }
 
 // rounds bounds how often what came meanwhile is looked for.

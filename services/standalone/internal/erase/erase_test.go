@@ -134,10 +134,9 @@ func TestEverythingOfACustomerAndNothingOfOthers(t *testing.T) {
 	}
 	b.exec(`INSERT INTO outgoing_webhooks (url, secret, events) VALUES ('https://example.com', 's', '{message.received}')`)
 	b.exec(`INSERT INTO contacts (channel, page_id, instagram_user_id, fetched_at) SELECT channel, page_id, instagram_user_id, now() FROM conversations`)
-	for position, key := range []string{"own", "shared"} { // the second customer sent one of the first's pictures, too
-		b.exec(`INSERT INTO media (account, mid, position, status, key, content_type, bytes, sha256)
-			SELECT account, mid, $1, 'stored', $2 || CASE WHEN $2 = 'own' THEN mid ELSE '' END, 'image/png', 1, 'x' FROM messages WHERE direction = 'inbound'`, position, key)
-	}
+	b.exec(`INSERT INTO media (account, mid, position, status, store, key, content_type, bytes, sha256)
+		SELECT account, mid, 0, 'stored', 'dir:x', 'file of ' || mid, 'image/png', 1, 'x' FROM messages WHERE direction = 'inbound'`)
+	b.exec(`INSERT INTO media (account, mid, position, status, key) SELECT account, mid, 1, 'pending', 'none of ' || mid FROM messages WHERE direction = 'inbound'`)
 	b.exec(`INSERT INTO conversation_desk (conversation_id, note) SELECT id, 'likes aubergines' FROM conversations`)
 	b.exec(`INSERT INTO conversation_labels (channel, page_id, instagram_user_id, label, present, at) SELECT channel, page_id, instagram_user_id, 'vip', true, now() FROM conversations`)
 	b.exec(`INSERT INTO webhook_deliveries (webhook_id, event, event_id, account, body)
@@ -164,7 +163,9 @@ func TestEverythingOfACustomerAndNothingOfOthers(t *testing.T) {
 		"bucket parley_conversations": 1,
 	}, result.Counts)
 	require.EqualValues(t, 1, result.Unsent)
-	require.Equal(t, []string{"ownm_1"}, result.Media, "what others have, too, stays")
+	require.EqualValues(t, 1, result.Files)
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM media_removals WHERE store = 'dir:x' AND key = 'file of m_1'`), "its file is to be removed, and no other")
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM media_removals`))
 	require.Equal(t, topology.ConversationKey(conversation("7001")), <-gone, "whoever watches the bucket hears of it")
 	stop()
 	require.NoError(t, <-ended)

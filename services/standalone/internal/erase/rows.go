@@ -74,7 +74,7 @@ func (t *target) eraseRows(ctx context.Context, pool *pgxpool.Pool, counts Count
 			return err
 		}
 		result.Unsent += found.Unsent
-		result.Media = append(result.Media, found.Media...)
+		result.Files += found.Files
 		if len(counts) == 0 {
 			return nil
 		}
@@ -128,7 +128,7 @@ func (t *target) eraseCustomer(ctx context.Context, tx pgx.Tx, found *Result) er
 	if err := tx.QueryRow(ctx, unsentOfConversations, conversations).Scan(&found.Unsent); err != nil {
 		return fmt.Errorf("count what is not sent yet: %w", err)
 	}
-	if found.Media, err = eraseMedia(ctx, tx, found.Counts, deleteMediaOfConversations, conversations, nil); err != nil {
+	if found.Files, err = eraseMedia(ctx, tx, found.Counts, deleteMediaOfConversations, conversations, nil); err != nil {
 		return err
 	}
 	steps := []step{
@@ -141,7 +141,7 @@ func (t *target) eraseCustomer(ctx context.Context, tx pgx.Tx, found *Result) er
 }
 
 func (t *target) eraseMessage(ctx context.Context, tx pgx.Tx, found *Result) (err error) {
-	if found.Media, err = eraseMedia(ctx, tx, found.Counts, deleteMediaOfMessage, t.Account, t.MID); err != nil {
+	if found.Files, err = eraseMedia(ctx, tx, found.Counts, deleteMediaOfMessage, t.Account, t.MID); err != nil {
 		return err
 	}
 	steps := []step{{"message_changes", deleteChanges, []any{t.Account, []string{t.MID}}}}
