@@ -129,7 +129,7 @@ func TestANameThatIsOnThisMachineIsNotCalled(t *testing.T) {
 	require.NoError(t, err)
 	for _, ip := range []net.IP{{127, 0, 0, 1}, {10, 0, 0, 1}, {169, 254, 169, 254}, {0, 0, 0, 0}} {
 		r := post(t, hooks.Options{Resolver: resolver(t, ip)}, "http://hooks.example.com:"+port+"/in")
-		require.Contains(t, r.Error, "private network", ip)
+		require.Contains(t, r.Error, "not a public one", ip)
 		require.Zero(t, r.Again, "it is not tried again, for as often it would be refused")
 		require.Zero(t, r.Status)
 	}
@@ -147,9 +147,9 @@ func TestAddressesOfThisMachineAreNotCalledHoweverTheyAreWritten(t *testing.T) {
 	require.NoError(t, err)
 	h := hooks.New(nil, hooks.Options{})
 	for _, host := range []string{"127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "0.0.0.0", "[::]", "100.64.0.1", "[fe80::1]"} {
-		require.ErrorContains(t, h.CheckURL("https://"+host+"/in"), "private network", host)
+		require.ErrorContains(t, h.CheckURL("https://"+host+"/in"), "not a public one", host)
 		r := post(t, hooks.Options{}, "http://"+host+":"+port+"/in") // as if it had been let in
-		require.Contains(t, r.Error, "private network", host)
+		require.Contains(t, r.Error, "not a public one", host)
 	}
 	require.Zero(t, calls.Load())
 	require.NoError(t, h.CheckURL("https://example.com/in"))
