@@ -110,8 +110,8 @@ var (
 		Description: "the services that run, as JSON: since when, whether each can do its work and why not, its latest errors",
 	}
 	Spools = Bucket{
-		Name: "parley_spools", Keys: "<instance>", TTL: 10 * time.Second,
-		Description: "which conversations wait in the spools of ingress, by hash, and since when, so that no other replica overtakes them; no key where nothing waits",
+		Name: "parley_spools", Keys: "<spool>", TTL: time.Minute,
+		Description: "which conversations wait in the spools of ingress, by hash, and since when, so that no other replica overtakes them",
 	}
 	State = Bucket{
 		Name: "parley_state", Keys: "<channel>.<account>.<customer>", Each: true,

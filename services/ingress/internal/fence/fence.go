@@ -3,11 +3,12 @@
 //
 // Each replica tells the others, in a bucket, which lanes its spool holds and since when, for as long as it holds any. A webhook in a
 // lane that another holds does not go straight to the bus; what waits in spools leaves them in the order of its coming, as the
-// replicas' clocks have it. Other lanes do not wait. After each loss of the connection nothing is published for a moment: the
-// others have to be back as well before one knows what they hold.
+// replicas' clocks have it. Other lanes do not wait. After each outage, which is a loss of the connection or a stall of it, nothing is published
+// until the others are back as well, and one knows what they hold.
 //
-// What a replica accepts while it cannot reach the bus, and others can, is not known to them. Nor is what a replica holds that has died:
-// it is not waited for, and what is in its spool is published when it has started again.
+// What a replica accepts while it cannot reach the bus, and others can, is not known to them. One that has died is waited for, for some
+// seconds: its lanes when they are known, everything when it died in an outage and nobody knows what it holds. After that
+// what is in its spool is published when it has started again, out of turn.
 package fence
 
 import (
@@ -26,14 +27,19 @@ import (
 )
 
 const (
-	// settle is how long nothing is published after the connection is back. Clients try again every 100 to 200 ms.
+	// settle is how long nothing is published after the bus is back. Clients try again every 100 to 200 ms.
 	settle = 500 * time.Millisecond
-	// heartbeat is how often a replica says again what it holds; one that has not for deadAfter is not waited for.
-	heartbeat, deadAfter = time.Second, 5 * time.Second
+	// deadAfter is how long a replica is waited for of which nothing is heard.
+	deadAfter = 20 * time.Second
+	// heartbeat is how often one that holds something says so again; one that holds nothing does every half of deadAfter.
+	heartbeat = time.Second
+	// pulseEvery is how often the bus is asked for a sign of life; when there was none for stallAfter it counts as away. That is less
+	// than a webhook waits for the bus: what is accepted unpublished during a stall is accepted when all replicas know of it.
+	pulseEvery, stallAfter = 250 * time.Millisecond, time.Second
 	// tellWithin bounds one write to the bucket.
 	tellWithin = time.Second
 	// soon is the pace while it waits for something that nobody announces.
-	soon = 20 * time.Millisecond
+	soon = 50 * time.Millisecond
 )
 
 // Bucket is where replicas tell what they hold; [bus.Bucket] is one.
@@ -51,11 +57,12 @@ type Options struct {
 	Open func(ctx context.Context) (Bucket, error)
 	// Held is what the replica's spool holds.
 	Held func() spool.Held
-	// Connected says whether there is a connection to the bus, and how often one was lost.
+	// Connected says whether there is a connection to the bus, and how often one was lost; Ping asks it for a sign of life.
 	Connected func() (losses uint64, ok bool)
+	Ping      func(ctx context.Context) error
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
-	// Settle and DeadAfter are for tests: 500 ms and 5 s if 0.
+	// Settle and DeadAfter are for tests: 500 ms and 20 s if 0.
 	Settle, DeadAfter time.Duration
 }
 
@@ -64,24 +71,27 @@ type Fence struct {
 	o      Options
 	nudged chan struct{}
 	wanted atomic.Uint64 // tellings that somebody waits for
-	// settled is how often the connection had been lost, and one, when it last was known what others hold; 0: never.
+	pulse  pulse
+	// settled is the pulse's epoch in which it was known what others hold; 0: none.
 	settled atomic.Uint64
-	others  atomic.Int32 // len(holders)
+	holding atomic.Int32 // others that hold something
 	deaf    atomic.Bool  // the bucket did not take what it was told last
 
 	mu      sync.Mutex
-	holders map[string]*holder
+	others  map[string]*other
 	told    uint64
 	changed chan struct{} // closed, and made anew, when anything here has changed
-	watched uint64        // settled's kind of count when the bucket was last known whole
+	watched uint64        // how often the connection had been lost, and one, when the bucket was last known whole
+	own     time.Time     // when the bus had our own last telling, by its clock
 }
 
-// holder is another replica whose spool holds something.
-type holder struct {
+// other is another replica.
+type other struct {
 	spool.Held
-	lanes  laneSet
-	seen   time.Time
-	losses uint64
+	lanes laneSet
+	// seen is when it was last heard, created when that was written, by the bus's clock.
+	seen, created time.Time
+	losses        uint64
 }
 
 // New makes a fence, which is closed until [Fence.Run] has found out what others hold, and registers its metric.
@@ -92,27 +102,35 @@ func New(o Options) *Fence {
 	if o.DeadAfter <= 0 {
 		o.DeadAfter = deadAfter
 	}
-	f := &Fence{o: o, nudged: make(chan struct{}, 1), holders: map[string]*holder{}, changed: make(chan struct{})}
+	f := &Fence{o: o, nudged: make(chan struct{}, 1), others: map[string]*other{}, changed: make(chan struct{})}
 	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ingress_spools_elsewhere", Help: "Other replicas whose spools hold webhooks, as far as is known.",
-	}, func() float64 { return float64(f.others.Load()) }))
+	}, func() float64 { return float64(f.holding.Load()) }))
 	return f
+}
+
+// Live says whether the bus gives signs of life, and what others hold is known.
+func (f *Fence) Live() bool {
+	if f.isSettled() {
+		return true
+	}
+	f.nudge()
+	return false
 }
 
 // Open says whether the bus may be given something in these lanes: nothing older of them waits elsewhere, as far as is known.
 func (f *Fence) Open(lanes []uint16) bool {
-	if !f.isSettled() {
-		f.nudge()
+	if !f.Live() {
 		return false
 	}
-	if f.others.Load() == 0 {
+	if f.holding.Load() == 0 {
 		return true
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.buryLocked()
-	for _, h := range f.holders {
-		if h.lanes.any(lanes) {
+	for _, o := range f.others {
+		if o.lanes.any(lanes) {
 			return false
 		}
 	}
@@ -122,16 +140,16 @@ func (f *Fence) Open(lanes []uint16) bool {
 // May is how many of these records, which are the spool's first, may leave now: others hold nothing older in their lanes. When it
 // may be more, changed is closed.
 func (f *Fence) May(records []spool.Record) (n int, changed <-chan struct{}) {
+	live := f.Live()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.isSettled() {
-		f.nudge()
+	if !live {
 		return 0, f.changed
 	}
 	f.buryLocked()
 	for n = range records {
-		for _, h := range f.holders {
-			if records[n].At.After(h.Oldest.Add(slack(h.Oldest))) && h.lanes.any(records[n].Lanes) {
+		for _, o := range f.others {
+			if len(o.Lanes) > 0 && records[n].At.After(o.Oldest.Add(slack(o.Oldest))) && o.lanes.any(records[n].Lanes) {
 				return n, f.changed
 			}
 		}
@@ -158,11 +176,10 @@ func (f *Fence) Tell(ctx context.Context) {
 	want := f.wanted.Add(1)
 	f.nudge()
 	for {
-		_, ok := f.o.Connected()
 		f.mu.Lock()
 		told, changed := f.told, f.changed
 		f.mu.Unlock()
-		if !ok || told >= want || f.deaf.Load() {
+		if !f.pulse.alive(f.o.Connected()) || told >= want || f.deaf.Load() {
 			return
 		}
 		select {
@@ -174,8 +191,7 @@ func (f *Fence) Tell(ctx context.Context) {
 }
 
 func (f *Fence) isSettled() bool {
-	losses, ok := f.o.Connected()
-	return ok && f.settled.Load() == losses+1
+	return f.pulse.alive(f.o.Connected()) && f.settled.Load() == f.pulse.epoch.Load()
 }
 
 func (f *Fence) nudge() {
@@ -187,14 +203,32 @@ func (f *Fence) nudge() {
 
 // buryLocked gives up those of whom nothing was heard for long.
 func (f *Fence) buryLocked() {
-	for name, h := range f.holders {
-		if time.Since(h.seen) > f.o.DeadAfter {
-			delete(f.holders, name)
-			f.o.Log.Warn("fence.gone", "replica", name, "held_since", h.Oldest,
+	for name, o := range f.others {
+		if f.silentFor(o) <= f.o.DeadAfter {
+			continue
+		}
+		delete(f.others, name)
+		if len(o.Lanes) > 0 {
+			f.o.Log.Warn("fence.gone", "replica", name, "held_since", o.Oldest,
 				"meaning", "what its spool holds is published when it has started again, out of turn")
 		}
 	}
-	f.others.Store(int32(len(f.holders))) //nolint:gosec // a few
+	f.countLocked()
+}
+
+// silentFor is how long another could have been heard and was not.
+func (f *Fence) silentFor(o *other) time.Duration {
+	return min(time.Since(o.seen), time.Since(f.pulse.back()))
+}
+
+func (f *Fence) countLocked() {
+	n := int32(0)
+	for _, o := range f.others {
+		if len(o.Lanes) > 0 {
+			n++
+		}
+	}
+	f.holding.Store(n)
 }
 
 func (f *Fence) tellChangedLocked() {
@@ -214,7 +248,9 @@ func (f *Fence) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	watching.Go(func() { f.watch(ctx, bucket) })
+	watching.Go(func() { f.feel(ctx) })
 	t := teller{f: f, bucket: bucket}
+	defer t.leave(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -252,27 +288,27 @@ func (f *Fence) heard(e *bus.Entry) {
 	defer f.mu.Unlock()
 	switch {
 	case e == nil:
-		for name, h := range f.holders {
-			if h.losses < losses { // it was not among what there is
-				delete(f.holders, name)
+		for name, o := range f.others {
+			if o.losses < losses { // it was not among what there is
+				delete(f.others, name)
 			}
 		}
 		f.watched = losses + 1
 		f.nudge()
 	case e.Key == f.o.Name:
-		return
+		f.own = e.Created
 	case e.Deleted:
-		delete(f.holders, e.Key)
+		delete(f.others, e.Key)
 	default:
 		held, err := decode(e.Value)
 		if err != nil {
 			f.o.Log.Warn("fence.unreadable", "replica", e.Key, telemetry.KeyError, err)
 			return
 		}
-		h := &holder{Held: held, seen: time.Now(), losses: losses}
-		h.lanes.add(held.Lanes)
-		f.holders[e.Key] = h
+		o := &other{Held: held, seen: time.Now(), created: e.Created, losses: losses}
+		o.lanes.add(held.Lanes)
+		f.others[e.Key] = o
 	}
-	f.others.Store(int32(len(f.holders))) //nolint:gosec // a few
+	f.countLocked()
 	f.tellChangedLocked()
 }

@@ -58,6 +58,7 @@ func start(t *testing.T, name string, conn *bus.Conn) *replica {
 			b, err := bus.OpenBucket(ctx, conn, topology.Spools.Name)
 			return b, err
 		},
+		Ping: conn.Flush,
 		Connected: func() (uint64, bool) {
 			losses := conn.Losses()
 			return losses, conn.Connected()
@@ -201,4 +202,71 @@ func TestOthersMayTellNonsense(t *testing.T) {
 		require.NoError(t, err)
 	}
 	start(t, "a", conn).opens(t, 1)
+}
+
+// A bus that stands still with its connections open is as good as away.
+func TestAStallIsAnOutage(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	proxy := server.Proxy(t)
+	conn, err := bus.Connect(t.Context(), bus.ConnConfig{URL: proxy.URL(), Name: t.Name()})
+	require.NoError(t, err)
+	t.Cleanup(conn.Close)
+	a, b := start(t, "a", conn), start(t, "b", server.Connect())
+	a.opens(t, 1)
+	b.opens(t, 1)
+	proxy.Stall()
+	a.shuts(t, 1)
+	require.True(t, conn.Connected())
+	require.True(t, b.Live())
+	a.Tell(t.Context())
+	b.holds(record(1).At, 1)
+	b.Tell(t.Context())
+	proxy.Resume()
+	a.opens(t, 2)
+	require.False(t, a.Open([]uint16{1}))
+}
+
+// Nobody knows what one holds that died while the bus was away: it is waited for, until it is back or for some seconds.
+func TestOneThatDiedInAnOutageIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	a, b, c := start(t, "a", server.Connect()), start(t, "b", server.Connect()), start(t, "c", server.Connect())
+	for _, r := range []*replica{a, b, c} {
+		r.opens(t)
+	}
+	server.Down()
+	b.shuts(t)
+	c.shuts(t)
+	a.stop()
+	server.Up()
+	again := start(t, "a", server.Connect())
+	again.holds(record(1).At, 1)
+	b.opens(t, 2)
+	require.False(t, b.Open([]uint16{1}), "it opens when the other has told")
+
+	server.Down()
+	b.shuts(t)
+	c.shuts(t)
+	again.stop()
+	server.Up()
+	b.opens(t, 1) // it does not come back
+	c.opens(t, 1)
+}
+
+// One that leaves with nothing in its spool is not waited for.
+func TestOneThatLeftIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	a, b := start(t, "a", server.Connect()), start(t, "b", server.Connect())
+	a.opens(t)
+	b.opens(t)
+	a.stop()
+	bucket, err := bus.OpenBucket(t.Context(), server.Connect(), topology.Spools.Name)
+	require.NoError(t, err)
+	_, err = bucket.Get(t.Context(), "a")
+	require.ErrorIs(t, err, bus.ErrKeyNotFound)
 }

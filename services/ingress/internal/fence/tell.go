@@ -15,65 +15,101 @@ import (
 type teller struct {
 	f      *Fence
 	bucket Bucket
-	// losses and back are of the connection that there is: how often one was lost, since when this one is known.
-	losses uint64
-	back   time.Time
-	// present: the bucket has a value of ours, or may have.
-	present bool
+	// toldAt and toldIn are when, and in which epoch, others were last told; nothing: that it holds nothing.
+	toldAt  time.Time
+	toldIn  uint64
+	nothing bool
+	waiting bool // that it waits for somebody is in the log
 }
 
 // turn does what is to be done now, and says how long there will be nothing.
 func (t *teller) turn(ctx context.Context) time.Duration {
-	losses, ok := t.f.o.Connected()
-	if !ok {
+	if !t.f.pulse.alive(t.f.o.Connected()) {
 		t.release(t.f.wanted.Load())
 		return soon
 	}
-	if t.back.IsZero() || losses != t.losses {
-		t.losses, t.back = losses, time.Now()
-	}
-	want := t.f.wanted.Load()
-	t.tell(ctx)
+	epoch, want := t.f.pulse.epoch.Load(), t.f.wanted.Load()
+	t.tell(ctx, epoch)
 	t.release(want)
-	if t.f.settled.Load() == losses+1 {
-		return heartbeat
+	switch {
+	case t.f.settled.Load() != epoch && !t.settle(epoch):
+		return soon
+	case t.nothing:
+		return t.f.o.DeadAfter / 2
+	default:
+		return min(heartbeat, t.f.o.DeadAfter/4)
 	}
-	return t.settle(losses)
 }
 
 // settle opens the fence when what others hold is known. At the start of a replica that holds nothing that is as soon as the bucket
 // was read: there was no outage that it could have shared with others.
-func (t *teller) settle(losses uint64) time.Duration {
-	t.f.mu.Lock()
-	defer t.f.mu.Unlock()
-	first := t.f.settled.Load() == 0 && !t.present
-	if t.f.watched != losses+1 || !first && time.Since(t.back) < t.f.o.Settle {
-		return soon
+func (t *teller) settle(epoch uint64) bool {
+	f := t.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.watched != f.pulse.losses.Load()+1 || t.toldIn != epoch {
+		return false
 	}
-	t.f.settled.Store(losses + 1)
-	t.f.tellChangedLocked()
-	return heartbeat
+	if epoch > 1 || !t.nothing {
+		if time.Since(f.pulse.back()) < f.o.Settle || epoch > 1 && t.missesLocked() {
+			return false
+		}
+	}
+	t.waiting = false
+	f.settled.Store(epoch)
+	f.tellChangedLocked()
+	return true
 }
 
-// tell writes what the spool holds, or takes away what it held.
-func (t *teller) tell(ctx context.Context) {
+// missesLocked says whether another has told nothing since the outage, and may yet. What was told before it is recognised by the
+// bus's clock: it is older than our own last telling by more than the outage and what has passed since.
+func (t *teller) missesLocked() bool {
+	f := t.f
+	if f.own.IsZero() {
+		return true
+	}
+	began := f.own.Add(-time.Since(f.pulse.outage()))
+	for name, o := range f.others {
+		if o.created.Before(began) && f.silentFor(o) < f.o.DeadAfter {
+			if !t.waiting && time.Since(f.pulse.back()) > 2*f.o.Settle {
+				t.waiting = true
+				f.o.Log.Warn("fence.waiting", "replica", name, "meaning", "it has not come back from the outage, and its spool may hold what has to go first")
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// tell writes what the spool holds, or that it holds nothing, which is said again only now and then.
+func (t *teller) tell(ctx context.Context, epoch uint64) {
 	held := t.f.o.Held()
-	if len(held.Lanes) == 0 && !t.present {
+	nothing := len(held.Lanes) == 0
+	if nothing && t.nothing && t.toldIn == epoch && time.Since(t.toldAt) < t.f.o.DeadAfter/3 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, tellWithin)
 	defer cancel()
-	var err error
-	if len(held.Lanes) == 0 {
-		if err = t.bucket.Delete(ctx, t.f.o.Name); err == nil {
-			t.present = false
-		}
+	_, err := t.bucket.Put(ctx, t.f.o.Name, encode(held))
+	if err == nil {
+		t.toldAt, t.toldIn, t.nothing = time.Now(), epoch, nothing
 	} else {
-		t.present = true
-		_, err = t.bucket.Put(ctx, t.f.o.Name, encode(held))
+		t.nothing = false // who knows what is there
 	}
 	if failed := err != nil; t.f.deaf.Swap(failed) != failed && failed {
 		t.f.o.Log.Warn("fence.tell", telemetry.KeyError, err)
+	}
+}
+
+// leave takes the replica's name away when it ends with an empty spool: nobody need wait for it.
+func (t *teller) leave(ctx context.Context) {
+	if len(t.f.o.Held().Lanes) > 0 || !t.f.pulse.alive(t.f.o.Connected()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellWithin)
+	defer cancel()
+	if err := t.bucket.Delete(ctx, t.f.o.Name); err != nil {
+		t.f.o.Log.Warn("fence.leave", telemetry.KeyError, err)
 	}
 }
 

@@ -63,7 +63,8 @@ type Spool interface {
 
 // Fence knows what waits in the spools of other replicas; [fence.Fence] does.
 type Fence interface {
-	// Open says whether nothing older of these lanes waits there.
+	// Live says whether the bus gives signs of life and what others hold is known; Open whether nothing older of these lanes waits there.
+	Live() bool
 	Open(lanes []uint16) bool
 	// May is how many of the spool's first records may leave; changed is closed when it may be more.
 	May(records []spool.Record) (n int, changed <-chan struct{})
@@ -224,7 +225,7 @@ func (i *Intake) direct(ctx context.Context, w Webhook, each, lanes []uint16) er
 		switch {
 		case i.away.Load() || i.spool.Busy(lanes):
 			return errBehind
-		case !i.bus.Joined():
+		case !i.bus.Joined() || !i.fence.Live():
 			if i.awayFor() > i.busWithin {
 				return errAway
 			}

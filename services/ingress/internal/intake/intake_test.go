@@ -107,6 +107,8 @@ func (a *alone) Open([]uint16) bool {
 	return !a.closed
 }
 
+func (a *alone) Live() bool { return true }
+
 func (a *alone) May(records []spool.Record) (int, <-chan struct{}) {
 	if !a.Open(nil) {
 		return 0, nil

@@ -2,8 +2,10 @@ package spool
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -45,6 +47,7 @@ type Options struct {
 // Spool is an open spool. Any number of goroutines may add; one reads.
 type Spool struct {
 	dir         string
+	id          string
 	maxBytes    int64
 	segmentSize int64
 	log         *slog.Logger
@@ -107,9 +110,28 @@ func (s *Spool) open() (err error) {
 	} else if err != nil {
 		return err
 	}
+	if s.id, err = identity(filepath.Join(s.dir, "id")); err != nil {
+		return err
+	}
 	s.position, err = os.OpenFile(filepath.Join(s.dir, "position"), os.O_RDWR|os.O_CREATE, 0o600)
 	return err
 }
+
+// identity reads what a folder is called among all spools, or calls it something.
+func identity(path string) (string, error) {
+	b, err := os.ReadFile(path) //nolint:gosec // a file of the spool's own folder
+	if err == nil && len(b) == len(rand.Text()) {
+		return string(b), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	id := rand.Text()
+	return id, os.WriteFile(path, []byte(id), 0o600)
+}
+
+// ID is the spool's name among all that ever were; it stays with the folder.
+func (s *Spool) ID() string { return s.id }
 
 // recover finds out what the segments hold.
 func (s *Spool) recover() error {
