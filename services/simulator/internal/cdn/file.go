@@ -33,16 +33,20 @@ func fileOf(kind string) file {
 	}
 }
 
-// picture is a gradient in colours that the name chooses.
+// picture goes from one colour to another, which the name chooses.
 func picture(name string) []byte {
 	const width, height = 320, 240
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name))
 	seed := h.Sum32()
+	channel := func(shift uint, along int) uint8 {
+		from, to := int(seed>>shift&0x7F)+96, int(seed>>(shift+7)&0x7F)+96
+		return uint8(from + (to-from)*along/(width+height)) //nolint:gosec // between the two, which fit
+	}
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {
 		for x := range width {
-			img.SetRGBA(x, y, color.RGBA{R: uint8(seed) ^ uint8(x*255/width), G: uint8(seed >> 8), B: uint8(seed>>16) ^ uint8(y*255/height), A: 255}) //nolint:gosec // colours
+			img.SetRGBA(x, y, color.RGBA{R: channel(0, x+y), G: channel(6, x+y), B: channel(12, x+y), A: 255})
 		}
 	}
 	var b bytes.Buffer
