@@ -48,8 +48,8 @@ func TestAnalyticsCountsWhatWasSaid(t *testing.T) {
 		hours, err := site.Store.Hours(t.Context(), store.StatsFilter{Scope: store.All, From: time.Now().Add(-48 * time.Hour), To: time.Now()})
 		require.NoError(t, err)
 		var total store.Stats
-		for _, h := range hours {
-			total.Add(h)
+		for i := range hours {
+			total.Add(&hours[i])
 		}
 		return total.Inbound == 38 && total.ByRule == 33 && total.Fallback == 5 && total.ByBot() == 1 &&
 			total.Delays.Quantile(.5) >= 800*time.Millisecond && total.Delays.Quantile(.95) <= time.Second

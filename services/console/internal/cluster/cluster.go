@@ -37,14 +37,22 @@ type growing struct {
 // Of puts messages, the newest first, into clusters, the largest first; those that nobody else is like are left out.
 func Of(messages []string, most int) []Cluster {
 	var all []*growing
+	having := map[string][]int{} // which clusters' first messages have a word: most clusters share none with a message
+	shared := make([]int, maxClusters)
 	for _, m := range messages {
 		words := wordsOf(m)
 		if len(words) == 0 {
 			continue
 		}
+		clear(shared)
+		for w := range words {
+			for _, i := range having[w] {
+				shared[i]++
+			}
+		}
 		best, score := (*growing)(nil), alike
-		for _, g := range all {
-			if s := similarity(words, g.words); s >= score {
+		for i, g := range all {
+			if s := similarity(shared[i], len(words), len(g.words)); s >= score {
 				best, score = g, s
 			}
 		}
@@ -53,6 +61,9 @@ func Of(messages []string, most int) []Cluster {
 				continue
 			}
 			best = &growing{Cluster: Cluster{Example: m}, words: words, counts: map[string]int{}}
+			for w := range words {
+				having[w] = append(having[w], len(all))
+			}
 			all = append(all, best)
 		}
 		best.Count++
@@ -60,6 +71,11 @@ func Of(messages []string, most int) []Cluster {
 			best.counts[w]++
 		}
 	}
+	return largest(all, most)
+}
+
+// largest are the clusters of two and more, the largest first.
+func largest(all []*growing, most int) []Cluster {
 	var out []Cluster
 	for _, g := range all {
 		if g.Count < 2 {
@@ -83,16 +99,8 @@ func wordsOf(m string) map[string]struct{} {
 	return words
 }
 
-// similarity is the share of the words of both that both have (Jaccard).
-func similarity(a, b map[string]struct{}) float64 {
-	both := 0
-	for w := range a {
-		if _, ok := b[w]; ok {
-			both++
-		}
-	}
-	return float64(both) / float64(len(a)+len(b)-both)
-}
+// similarity is the share of the words of two messages, of a and b words, that both have (Jaccard).
+func similarity(both, a, b int) float64 { return float64(both) / float64(a+b-both) }
 
 // common are the words that two thirds of the messages have, the longest first: what a keyword could be.
 func common(counts map[string]int, n int) []string {

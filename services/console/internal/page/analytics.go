@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"html/template"
 	"math"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parley-dm/parley/services/console/internal/cluster"
 	"github.com/parley-dm/parley/services/console/internal/store"
@@ -117,36 +120,48 @@ type busyHour struct {
 
 // analytics shows how much was said, how quickly, by whom, and what nobody had an answer to.
 func (p *Pages) analytics(w http.ResponseWriter, r *http.Request) error {
-	q := p.statsQuery(r)
-	d := analyticsData{Query: q, Ranges: statsRanges}
-	hours, err := p.Store.Hours(r.Context(), q.StatsFilter)
-	if err != nil {
+	d := &analyticsData{Query: p.statsQuery(r), Ranges: statsRanges}
+	if err := p.readAnalytics(r.Context(), d); err != nil {
 		return err
 	}
-	for _, h := range hours {
-		d.Total.Add(h)
-	}
-	d.P50, d.P95 = d.Total.Delays.Quantile(.5), d.Total.Delays.Quantile(.95)
-	d.Rows, d.Busy = steps(q, hours), busy(hours)
-	slices.Reverse(d.Rows)
-	if d.Accounts, err = p.Store.StatsAccounts(r.Context(), q.Scope); err != nil {
-		return err
-	}
-	if d.HandOffs, err = p.Store.HandOffs(r.Context(), q.StatsFilter); err != nil {
-		return err
-	}
-	if d.Rules, err = p.Store.TopNamed(r.Context(), q.StatsFilter, store.NamedRules, topNames); err != nil {
-		return err
-	}
-	if d.Languages, err = p.Store.TopNamed(r.Context(), q.StatsFilter, store.NamedLanguages, topNames); err != nil {
-		return err
-	}
-	unmatched, err := p.Store.Unmatched(r.Context(), q.StatsFilter, maxUnmatched)
-	if err != nil {
-		return err
-	}
-	d.Unmatched = cluster.Of(unmatched, topClusters)
 	return p.show(w, r, "analytics/analytics", "Analytics", d)
+}
+
+// readAnalytics reads the figures, all at once: none depends on another.
+func (p *Pages) readAnalytics(ctx context.Context, d *analyticsData) error {
+	q := d.Query
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		hours, err := p.Store.Hours(ctx, q.StatsFilter)
+		for i := range hours {
+			d.Total.Add(&hours[i])
+		}
+		d.P50, d.P95 = d.Total.Delays.Quantile(.5), d.Total.Delays.Quantile(.95)
+		d.Rows, d.Busy = steps(q, hours), busy(hours)
+		slices.Reverse(d.Rows)
+		return err
+	})
+	group.Go(func() (err error) {
+		if d.Accounts, err = p.Store.StatsAccounts(ctx, q.Scope); err != nil {
+			return err
+		}
+		d.HandOffs, err = p.Store.HandOffs(ctx, q.StatsFilter)
+		return err
+	})
+	group.Go(func() (err error) {
+		d.Rules, err = p.Store.TopNamed(ctx, q.StatsFilter, store.NamedRules, topNames)
+		return err
+	})
+	group.Go(func() (err error) {
+		d.Languages, err = p.Store.TopNamed(ctx, q.StatsFilter, store.NamedLanguages, topNames)
+		return err
+	})
+	group.Go(func() error {
+		unmatched, err := p.Store.Unmatched(ctx, q.StatsFilter, maxUnmatched)
+		d.Unmatched = cluster.Of(unmatched, topClusters)
+		return err
+	})
+	return group.Wait()
 }
 
 // steps puts hours together as the range shows them, with those in which nothing was said, oldest first.
@@ -159,7 +174,7 @@ func steps(q statsQuery, hours []store.Stats) []store.Stats {
 	for at := q.From; at.Before(q.To); at = at.Add(step) {
 		s := store.Stats{At: at}
 		for len(hours) > 0 && hours[0].At.Before(at.Add(step)) {
-			s.Add(hours[0])
+			s.Add(&hours[0])
 			hours = hours[1:]
 		}
 		out = append(out, s)
