@@ -38,7 +38,7 @@ type Delays [81]int64
 // read adds what was stored, such as {"20": 3, "21": 1}. A quarter has tens of thousands of them: reading them as any JSON would take
 // most of the time of a page.
 func (d *Delays) read(stored string) {
-	for len(stored) > 0 {
+	for stored != "" {
 		var bucket, n int64
 		bucket, stored = nextNumber(stored)
 		n, stored = nextNumber(stored)
