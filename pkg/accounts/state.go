@@ -73,7 +73,9 @@ type UsageState struct {
 }
 
 // Empty says whether there is nothing to tell.
-func (s State) Empty() bool { return s.Pause == nil && s.Token == nil && s.Usage == nil && s.Parked == 0 }
+func (s State) Empty() bool {
+	return s.Pause == nil && s.Token == nil && s.Usage == nil && s.Parked == 0
+}
 
 // Key is the state's in the bucket parley_accounts.
 func (s State) Key() string {
