@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 // sweeper plays a store with so much left to be swept, that is away now and then.
 type sweeper struct {
+	mu   sync.Mutex
 	left int
 	away bool
 	at   []time.Duration
@@ -22,12 +24,22 @@ type sweeper struct {
 }
 
 func (s *sweeper) Sweep(context.Context) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.at = append(s.at, time.Since(s.from))
 	if s.away {
 		return false, errors.New("the database is away")
 	}
 	s.left--
 	return s.left > 0, nil
+}
+
+// then says whether the database is away from now on, and when it was asked since the last time.
+func (s *sweeper) then(away bool) (at []time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, s.at, s.away = s.at, nil, away
+	return at
 }
 
 func TestWhatIsOverIsSweptEveryHourAndAllOfIt(t *testing.T) {
@@ -38,12 +50,11 @@ func TestWhatIsOverIsSweptEveryHourAndAllOfIt(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- sweep.Run(ctx, s, slog.New(slog.DiscardHandler), 0) }()
 		synctest.Wait()
-		require.Equal(t, []time.Duration{0, 0, 0}, s.at, "at the start, until nothing is left")
-		s.at, s.away = nil, true
+		require.Equal(t, []time.Duration{0, 0, 0}, s.then(true), "at the start, until nothing is left")
 		<-time.After(sweep.Every + time.Minute)
-		s.away = false
+		require.Equal(t, []time.Duration{sweep.Every}, s.then(false), "and every hour, whether or not it could be done")
 		<-time.After(sweep.Every)
-		require.Equal(t, []time.Duration{sweep.Every, 2 * sweep.Every}, s.at, "and every hour, whether or not it could be done")
+		require.Equal(t, []time.Duration{2 * sweep.Every}, s.then(false))
 		cancel()
 		require.NoError(t, <-done)
 	})
