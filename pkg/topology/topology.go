@@ -110,7 +110,7 @@ var (
 		Description: "the services that run, as JSON: since when, whether each can do its work and why not, its latest errors",
 	}
 	Spools = Bucket{
-		Name: "parley_spools", Keys: "<spool>", TTL: time.Minute,
+		Name: "parley_spools", Keys: "<spool>", TTL: time.Hour,
 		Description: "which conversations wait in the spools of ingress, by hash, and since when, so that no other replica overtakes them",
 	}
 	State = Bucket{

@@ -76,9 +76,11 @@ type Fence struct {
 	settled atomic.Uint64
 	holding atomic.Int32 // others that hold something
 	deaf    atomic.Bool  // the bucket did not take what it was told last
+	asked   atomic.Bool  // another wants to know what is held here
 
 	mu      sync.Mutex
 	others  map[string]*other
+	buried  map[string]bool // others whose names are to be taken out of the bucket
 	told    uint64
 	changed chan struct{} // closed, and made anew, when anything here has changed
 	watched uint64        // how often the connection had been lost, and one, when the bucket was last known whole
@@ -102,7 +104,7 @@ func New(o Options) *Fence {
 	if o.DeadAfter <= 0 {
 		o.DeadAfter = deadAfter
 	}
-	f := &Fence{o: o, nudged: make(chan struct{}, 1), others: map[string]*other{}, changed: make(chan struct{})}
+	f := &Fence{o: o, nudged: make(chan struct{}, 1), others: map[string]*other{}, buried: map[string]bool{}, changed: make(chan struct{})}
 	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ingress_spools_elsewhere", Help: "Other replicas whose spools hold webhooks, as far as is known.",
 	}, func() float64 { return float64(f.holding.Load()) }))
@@ -208,6 +210,7 @@ func (f *Fence) buryLocked() {
 			continue
 		}
 		delete(f.others, name)
+		f.buried[name] = true
 		if len(o.Lanes) > 0 {
 			f.o.Log.Warn("fence.gone", "replica", name, "held_since", o.Oldest,
 				"meaning", "what its spool holds is published when it has started again, out of turn")
@@ -300,14 +303,19 @@ func (f *Fence) heard(e *bus.Entry) {
 	case e.Deleted:
 		delete(f.others, e.Key)
 	default:
-		held, err := decode(e.Value)
+		held, asks, err := decode(e.Value)
 		if err != nil {
 			f.o.Log.Warn("fence.unreadable", "replica", e.Key, telemetry.KeyError, err)
 			return
 		}
+		delete(f.buried, e.Key)
 		o := &other{Held: held, seen: time.Now(), created: e.Created, losses: losses}
 		o.lanes.add(held.Lanes)
 		f.others[e.Key] = o
+		if asks && f.isSettled() { // else it tells all the time
+			f.asked.Store(true)
+			f.nudge()
+		}
 	}
 	f.countLocked()
 	f.tellChangedLocked()

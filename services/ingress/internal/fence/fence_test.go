@@ -197,7 +197,7 @@ func TestOthersMayTellNonsense(t *testing.T) {
 	conn := server.Connect()
 	bucket, err := bus.OpenBucket(t.Context(), conn, topology.Spools.Name)
 	require.NoError(t, err)
-	for key, value := range map[string]string{"x": "", "y": "\x02\x00\x00\x00\x00\x00\x00\x00\x00", "z": "\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01"} {
+	for key, value := range map[string]string{"x": "", "y": "\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00", "z": "\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01"} {
 		_, err = bucket.Put(t.Context(), key, []byte(value))
 		require.NoError(t, err)
 	}
@@ -254,6 +254,19 @@ func TestOneThatDiedInAnOutageIsWaitedFor(t *testing.T) {
 	server.Up()
 	b.opens(t, 1) // it does not come back
 	c.opens(t, 1)
+}
+
+// One that starts does not go by what the others told long ago.
+func TestOneThatStartsAsksTheOthers(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	a := start(t, "a", server.Connect())
+	a.opens(t)
+	a.holds(record(1).At, 1) // and has not told
+	b := start(t, "b", server.Connect())
+	b.opens(t, 2)
+	require.False(t, b.Open([]uint16{1}))
 }
 
 // One that leaves with nothing in its spool is not waited for.

@@ -42,6 +42,9 @@ func (p *pulse) outage() (since time.Time) {
 func (p *pulse) felt(losses uint64) (begins bool) {
 	now := time.Now()
 	last := time.Unix(0, p.last.Load())
+	if p.epoch.Load() == 0 {
+		last = now
+	}
 	begins = p.epoch.Load() == 0 || p.losses.Load() != losses || now.Sub(last) > stallAfter
 	if begins {
 		p.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/parley-dm/parley/pkg/telemetry"
@@ -31,6 +33,7 @@ func (t *teller) turn(ctx context.Context) time.Duration {
 	epoch, want := t.f.pulse.epoch.Load(), t.f.wanted.Load()
 	t.tell(ctx, epoch)
 	t.release(want)
+	t.bury(ctx)
 	switch {
 	case t.f.settled.Load() != epoch && !t.settle(epoch):
 		return soon
@@ -41,8 +44,8 @@ func (t *teller) turn(ctx context.Context) time.Duration {
 	}
 }
 
-// settle opens the fence when what others hold is known. At the start of a replica that holds nothing that is as soon as the bucket
-// was read: there was no outage that it could have shared with others.
+// settle opens the fence when what others hold is known. At the start of a replica that holds nothing that is as soon as the others
+// that the bucket names have told; else those are waited for as well that had nothing in it.
 func (t *teller) settle(epoch uint64) bool {
 	f := t.f
 	f.mu.Lock()
@@ -50,10 +53,8 @@ func (t *teller) settle(epoch uint64) bool {
 	if f.watched != f.pulse.losses.Load()+1 || t.toldIn != epoch {
 		return false
 	}
-	if epoch > 1 || !t.nothing {
-		if time.Since(f.pulse.back()) < f.o.Settle || epoch > 1 && t.missesLocked() {
-			return false
-		}
+	if (epoch > 1 || !t.nothing) && time.Since(f.pulse.back()) < f.o.Settle || t.missesLocked() {
+		return false
 	}
 	t.waiting = false
 	f.settled.Store(epoch)
@@ -85,12 +86,13 @@ func (t *teller) missesLocked() bool {
 func (t *teller) tell(ctx context.Context, epoch uint64) {
 	held := t.f.o.Held()
 	nothing := len(held.Lanes) == 0
-	if nothing && t.nothing && t.toldIn == epoch && time.Since(t.toldAt) < t.f.o.DeadAfter/3 {
+	settled := t.f.settled.Load() == epoch
+	if asked := t.f.asked.Swap(false); !asked && settled && nothing && t.nothing && t.toldIn == epoch && time.Since(t.toldAt) < t.f.o.DeadAfter/3 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, tellWithin)
 	defer cancel()
-	_, err := t.bucket.Put(ctx, t.f.o.Name, encode(held))
+	_, err := t.bucket.Put(ctx, t.f.o.Name, encode(held, !settled))
 	if err == nil {
 		t.toldAt, t.toldIn, t.nothing = time.Now(), epoch, nothing
 	} else {
@@ -101,14 +103,36 @@ func (t *teller) tell(ctx context.Context, epoch uint64) {
 	}
 }
 
-// leave takes the replica's name away when it ends with an empty spool: nobody need wait for it.
+// bury takes the names of those away that are not waited for any more.
+func (t *teller) bury(ctx context.Context) {
+	t.f.mu.Lock()
+	t.f.buryLocked()
+	names := slices.Collect(maps.Keys(t.f.buried))
+	clear(t.f.buried)
+	t.f.mu.Unlock()
+	for _, name := range names {
+		ctx, cancel := context.WithTimeout(ctx, tellWithin)
+		if err := t.bucket.Delete(ctx, name); err != nil {
+			t.f.o.Log.Warn("fence.bury", "replica", name, telemetry.KeyError, err)
+		}
+		cancel()
+	}
+}
+
+// leave takes the replica's name away when it ends with an empty spool: nobody need wait for it. Else it tells what others wait for.
 func (t *teller) leave(ctx context.Context) {
-	if len(t.f.o.Held().Lanes) > 0 || !t.f.pulse.alive(t.f.o.Connected()) {
+	if _, connected := t.f.o.Connected(); !connected {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellWithin)
 	defer cancel()
-	if err := t.bucket.Delete(ctx, t.f.o.Name); err != nil {
+	var err error
+	if held := t.f.o.Held(); len(held.Lanes) > 0 {
+		_, err = t.bucket.Put(ctx, t.f.o.Name, encode(held, false))
+	} else {
+		err = t.bucket.Delete(ctx, t.f.o.Name)
+	}
+	if err != nil {
 		t.f.o.Log.Warn("fence.leave", telemetry.KeyError, err)
 	}
 }
@@ -141,12 +165,19 @@ func (s *laneSet) any(lanes []uint16) bool {
 	return false
 }
 
-// heldVersion begins a value: then come the time of the oldest, in nanoseconds since 1970, and the lanes, two bytes each.
-const heldVersion = 1
+// heldVersion begins a value: then come 1 where the others are asked to tell as well, the time of the oldest, in nanoseconds since
+// 1970, and the lanes, two bytes each.
+const (
+	heldVersion = 1
+	heldHeader  = 2 + 8
+)
 
-func encode(h spool.Held) []byte {
-	b := make([]byte, 0, 1+8+2*len(h.Lanes))
-	b = append(b, heldVersion)
+func encode(h spool.Held, ask bool) []byte {
+	b := make([]byte, 0, heldHeader+2*len(h.Lanes))
+	b = append(b, heldVersion, 0)
+	if ask {
+		b[1] = 1
+	}
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Oldest.UnixNano()))
 	for _, l := range h.Lanes {
 		b = binary.BigEndian.AppendUint16(b, l)
@@ -154,16 +185,16 @@ func encode(h spool.Held) []byte {
 	return b
 }
 
-func decode(b []byte) (spool.Held, error) {
-	if len(b) < 9 || len(b)%2 == 0 {
-		return spool.Held{}, errors.New("expected a version, a time and lanes of two bytes")
+func decode(b []byte) (h spool.Held, asks bool, err error) {
+	if len(b) < heldHeader || len(b)%2 != 0 {
+		return h, false, errors.New("expected a version, whether it asks, a time and lanes of two bytes")
 	}
 	if b[0] != heldVersion {
-		return spool.Held{}, fmt.Errorf("version: got %d, expected %d", b[0], heldVersion)
+		return h, false, fmt.Errorf("version: got %d, expected %d", b[0], heldVersion)
 	}
-	h := spool.Held{Oldest: time.Unix(0, int64(binary.BigEndian.Uint64(b[1:])))} //nolint:gosec // its bits
-	for at := 9; at < len(b); at += 2 {
+	h.Oldest = time.Unix(0, int64(binary.BigEndian.Uint64(b[2:]))) //nolint:gosec // its bits
+	for at := heldHeader; at < len(b); at += 2 {
 		h.Lanes = append(h.Lanes, binary.BigEndian.Uint16(b[at:]))
 	}
-	return h, nil
+	return h, b[1] == 1, nil
 }
