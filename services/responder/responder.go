@@ -20,6 +20,7 @@ import (
 	"github.com/parley-dm/parley/pkg/run"
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/responder/internal/customers"
+	"github.com/parley-dm/parley/services/responder/internal/handoff"
 	"github.com/parley-dm/parley/services/responder/internal/live"
 	"github.com/parley-dm/parley/services/responder/internal/state"
 	"github.com/parley-dm/parley/services/responder/internal/store"
@@ -50,6 +51,7 @@ type Config struct {
 	BackfillWithin      time.Duration `env:"BACKFILL_ANSWER_WITHIN" envDefault:"1h" help:"how old a customer's message may be that is still answered when it is found without its webhook; older ones are kept only"`
 	AppID               string        `env:"FACEBOOK_APP_ID" help:"the app's id, for token look-ups; it also tells messages of ours from others', and whose a thread is"`
 	Deciding
+	HandOff   HandOff
 	Alerts    alert.Settings
 	RulesPoll time.Duration `env:"RULES_POLL" envDefault:"15s" help:"how often the rules are read in case a change was not heard of at once"`
 
@@ -59,7 +61,7 @@ type Config struct {
 
 // Validate reports every problem of the settings.
 func (c Config) Validate() error {
-	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Settings.Validate(), c.Alerts.Validate(), c.Deciding.Validate()}
+	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Settings.Validate(), c.Alerts.Validate(), c.Deciding.Validate(), c.HandOff.Validate()}
 	if c.MaxRepliesPerMinute < 0 {
 		errs = append(errs, fmt.Errorf("MAX_REPLIES_PER_MINUTE: got %d, expected 0 or more", c.MaxRepliesPerMinute))
 	}
@@ -127,6 +129,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer stage.close()
 	if err := p.HandleEvents("decide", cfg.consume(p, kept.state), stage.decide); err != nil { //nolint:contextcheck // each message brings its own context
 		return err
+	}
+
+	if stage.desk != nil {
+		consume := pipeline.Consume{Shared: true, FromNow: true, MaxInFlight: handoff.AtOnce}
+		if err := p.HandleHolds("handoffs", consume, stage.tell); err != nil { //nolint:contextcheck // each message brings its own context
+			return err
+		}
 	}
 
 	group := run.NewGroup(ctx)
