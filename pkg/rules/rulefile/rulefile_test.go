@@ -71,7 +71,7 @@ func TestWhatCannotBeReadHidesNothing(t *testing.T) {
 	_, err := rulefile.Parse("bad.yaml", []byte(`rules:
   - name: misspelt
     keywords: [price]
-    respones_text: hello
+    answer_text: hello
   - name: zone
     keywords: [open]
     when: {hours: {zone: Berlin}, languages: [german]}
@@ -91,7 +91,7 @@ func TestWhatCannotBeReadHidesNothing(t *testing.T) {
 		got[i] = fmt.Sprintf("%d %s", p.Line, p.Field)
 	}
 	require.Equal(t, []string{
-		"4 rules[0].respones_text", "7 rules[1].when.hours.zone", "7 rules[1].when.languages", "11 rules[2].keywords", "12 rules[2].response_text", "13 rules[2].when.hours.form",
+		"4 rules[0].answer_text", "7 rules[1].when.hours.zone", "7 rules[1].when.languages", "11 rules[2].keywords", "12 rules[2].response_text", "13 rules[2].when.hours.form",
 		"14 rules[3].name",
 	}, got, err.Error())
 }
