@@ -179,7 +179,9 @@ func (w *world) plays(t *testing.T, key simulator.Key, steps []step) {
 		want = append(want, s.want...)
 		require.Eventually(t, func() bool { got, _ := received(); return len(got) >= len(want) }, patience, poll, "%s %q: an answer", s.kind, s.text)
 		if s.kind == "" && len(s.want) == 0 && !s.liked {
-			require.Eventually(t, func() bool { return w.count(`SELECT count(*) FROM events WHERE kind = 'decision' AND mid = $1`, m.MID) == 1 }, patience, poll, "%q: why there is no answer", s.text)
+			require.Eventually(t, func() bool {
+				return w.count(`SELECT count(*) FROM events WHERE kind = 'decision' AND mid = $1`, m.MID) == 1
+			}, patience, poll, "%q: why there is no answer", s.text)
 		}
 		if s.liked {
 			require.Eventually(t, func() bool { return liked(m.MID) }, patience, poll, "a heart")
