@@ -31,32 +31,29 @@ func TestTheRulesAnswerInTimeWhateverTheEngineDoes(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body) // or it is not seen that nobody waits any more
 		<-r.Context().Done()
 	}
-	for name, c := range map[string]struct {
-		engine  http.HandlerFunc // nil: it is not there
-		outcome string
-	}{
-		"hangs": {hangs, "timeout"},
-		"hangs in the middle": {func(w http.ResponseWriter, r *http.Request) {
+	for name, engine := range map[string]http.HandlerFunc{ // nil: it is not there
+		"hangs": hangs,
+		"hangs in the middle": func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			_, _ = io.WriteString(w, `{"version":1,"action":"re`)
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
-		}, "timeout"},
-		"is gone":              {nil, "failed"},
-		"dies":                 {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "failed"},
-		"answers no JSON":      {answers("<html>"), "failed"},
-		"answers nothing":      {answers(`{"version":1,"action":"reply"}`), "failed"},
-		"answers rubbish":      {answers(`{"version":1,"action":"reply","parts":[{"kind":"text"}]}`), "failed"},
-		"answers far too much": {answers(`{"version":1,"action":"reply","reply":"` + strings.Repeat("x", 1<<20) + `"}`), "failed"},
-		"answers 500":          {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, "failed"},
-		"sends elsewhere":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) }, "failed"},
+		},
+		"is gone":              nil,
+		"dies":                 func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"answers no JSON":      answers("<html>"),
+		"answers nothing":      answers(`{"version":1,"action":"reply"}`),
+		"answers rubbish":      answers(`{"version":1,"action":"reply","parts":[{"kind":"text"}]}`),
+		"answers far too much": answers(`{"version":1,"action":"reply","reply":"` + strings.Repeat("x", 1<<20) + `"}`),
+		"answers 500":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"sends elsewhere":      func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := pgtest.Database(t)
 			insert(t, pgtest.Open(t, db), "prices", "price", "It is 5 €.")
 			b := setup(t, db)
-			b.cfg.EngineURL, b.cfg.EngineTimeout, b.cfg.EngineMode = config.Secret(engineURL(t, c.engine)), time.Second, "engine_first"
+			b.cfg.EngineURL, b.cfg.EngineTimeout, b.cfg.EngineMode = config.Secret(engineURL(t, engine)), time.Second, "engine_first"
 			b.run()
 			const customers = 100 // more than are handled at once
 			var all []dm.Event
@@ -69,15 +66,11 @@ func TestTheRulesAnswerInTimeWhateverTheEngineDoes(t *testing.T) {
 			b.publish(all...)
 			got := b.next(customers)
 			took := time.Since(began)
-			ill := 0
 			for _, e := range got {
 				require.Equal(t, "It is 5 €.", e.Data.Parts[0].Text)
 				require.Equal(t, "http", e.Data.Trace.Engines[0].Name)
-				if e.Data.Trace.Engines[0].Outcome == c.outcome {
-					ill++
-				}
+				require.Contains(t, []string{"failed", "timeout"}, e.Data.Trace.Engines[0].Outcome, "it is told what came of asking it")
 			}
-			require.Positive(t, ill, "it is told what came of asking it")
 			require.Less(t, took, 10*time.Second, "one after another they would take %ds", customers)
 			t.Logf("%d answers within %s", customers, took.Round(time.Millisecond))
 		})

@@ -20,7 +20,6 @@ import (
 	"github.com/parley-dm/parley/pkg/run"
 	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/responder/internal/customers"
-	"github.com/parley-dm/parley/services/responder/internal/handoff"
 	"github.com/parley-dm/parley/services/responder/internal/live"
 	"github.com/parley-dm/parley/services/responder/internal/state"
 	"github.com/parley-dm/parley/services/responder/internal/store"
@@ -127,15 +126,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	tel.Health.Add("rules", rules.Check)
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
 	defer stage.close()
-	if err := p.HandleEvents("decide", cfg.consume(p, kept.state), stage.decide); err != nil { //nolint:contextcheck // each message brings its own context
+	if err := stage.handle(cfg.consume(p, kept.state)); err != nil { //nolint:contextcheck // each message brings its own context
 		return err
-	}
-
-	if stage.desk != nil {
-		consume := pipeline.Consume{Shared: true, FromNow: true, MaxInFlight: handoff.AtOnce}
-		if err := p.HandleHolds("handoffs", consume, stage.tell); err != nil { //nolint:contextcheck // each message brings its own context
-			return err
-		}
 	}
 
 	group := run.NewGroup(ctx)

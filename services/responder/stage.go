@@ -76,6 +76,14 @@ func (s *stage) close() {
 	}
 }
 
+// handle registers the handlers.
+func (s *stage) handle(events pipeline.Consume) error {
+	if err := s.p.HandleEvents("decide", events, s.decide); err != nil || s.desk == nil {
+		return err
+	}
+	return s.p.HandleHolds("handoffs", pipeline.Consume{Shared: true, FromNow: true, MaxInFlight: handoff.AtOnce}, s.tell)
+}
+
 // tell tells the help desk, beside the answers.
 func (s *stage) tell(ctx context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
 	return nil, s.desk.Tell(ctx, &e.Data)
