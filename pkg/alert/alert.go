@@ -53,6 +53,8 @@ const (
 	TokenNotRefreshed Kind = "token_not_refreshed" //nolint:gosec // a name, not a token
 	// ConversationHeld: a conversation is left to a person.
 	ConversationHeld Kind = "conversation_held"
+	// HandOffNotTold: the help desk does not take what is handed off.
+	HandOffNotTold Kind = "hand_off_not_told"
 	// WebhooksMissed: Meta has messages of an account whose webhooks never came.
 	WebhooksMissed Kind = "webhooks_missed"
 	// UnknownAccount: customers write to an account that is not answered for.

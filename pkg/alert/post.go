@@ -3,9 +3,6 @@ package alert
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,11 +12,12 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/parley-dm/parley/pkg/signed"
 	"github.com/parley-dm/parley/pkg/telemetry"
 )
 
 // Signature is the header that carries an alert's signature.
-const Signature = "X-Parley-Signature-256"
+const Signature = signed.Header
 
 // The bounds of posting one alert.
 const (
@@ -96,7 +94,7 @@ func (a *Alerts) try(ctx context.Context, client *http.Client, body []byte) erro
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if a.s.Secret != "" {
-		request.Header.Set(Signature, sign(a.s.Secret.Reveal(), body))
+		request.Header.Set(Signature, signed.Sign(a.s.Secret.Reveal(), body))
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -115,11 +113,4 @@ func (a *Alerts) try(ctx context.Context, client *http.Client, body []byte) erro
 	default:
 		return fmt.Errorf("%w: ALERT_URL answered %d", errRefused, status)
 	}
-}
-
-// sign is the value of the signature's header.
-func sign(secret string, body []byte) string {
-	mac := hmac.New(sha256.New, []byte(secret))
-	_, _ = mac.Write(body)
-	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }

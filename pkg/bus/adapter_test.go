@@ -264,3 +264,35 @@ func TestAServerThatComesBackBringsTheRestToASharedSubscriber(t *testing.T) {
 		}
 	}
 }
+
+func TestAGroupMayBeginNow(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	now := func(c *bus.SubscriberConfig) { c.FromNow = true }
+	f.publish("l", "before")
+	s := f.subscriber(now)
+	out := f.subscribe(s)
+	f.publish("l", "first")
+	m := receive(t, out)
+	require.Equal(t, "first", m.UUID)
+	m.Ack()
+	require.NoError(t, s.Close())
+
+	// It was there before: what came meanwhile comes.
+	f.publish("l", "second")
+	m = receive(t, f.subscribe(f.subscriber(now)))
+	require.Equal(t, "second", m.UUID)
+	m.Ack()
+}
+
+func TestAGroupThatBeganNowLosesNothingWithItsConsumer(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.publish("l", "before")
+	out := f.subscribe(f.subscriber(func(c *bus.SubscriberConfig) { c.FromNow = true }))
+	require.NoError(t, f.conn.JetStream().DeleteConsumer(t.Context(), "JOBS", "g_jobs_all"))
+	f.publish("l", "after")
+	m := receive(t, out)
+	require.Equal(t, "after", m.UUID)
+	m.Ack()
+}

@@ -53,6 +53,13 @@ func newCluster(t testing.TB, ttl time.Duration) *cluster {
 	}
 }
 
+// stream makes the stream that the cluster reads.
+func (c *cluster) stream() {
+	c.t.Helper()
+	_, err := c.conn.JetStream().CreateStream(c.t.Context(), jetstream.StreamConfig{Name: "WORK", Subjects: []string{"work.>"}, Duplicates: time.Minute})
+	require.NoError(c.t, err)
+}
+
 // publish sends numbers [from, to) of each of some keys, as one flight for each number.
 func (c *cluster) publish(keys, from, to int) {
 	c.t.Helper()

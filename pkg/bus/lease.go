@@ -63,10 +63,14 @@ func (o *owner) consumerName(partition int, generation uint64) string {
 // take makes us the owner of a partition whose lease is free or over: it writes the lease, cuts the old owner off and
 // makes the new generation's consumer.
 func (o *owner) take(ctx context.Context, partition int, old lease) (lease, error) {
-	next := lease{
-		Member: o.cfg.Member, Incarnation: o.incarnation, Previous: old.Generation, Stream: o.streamCreated, On: o.stream, Filter: o.cfg.Filter(partition),
+	created, err := o.streamCreated(ctx)
+	if err != nil {
+		return lease{}, err
 	}
-	if old.Stream.Equal(o.streamCreated) {
+	next := lease{
+		Member: o.cfg.Member, Incarnation: o.incarnation, Previous: old.Generation, Stream: created, On: o.stream, Filter: o.cfg.Filter(partition),
+	}
+	if old.Stream.Equal(created) {
 		next.Floor = old.Floor
 	}
 	if old.revision != 0 {
@@ -85,6 +89,15 @@ func (o *owner) take(ctx context.Context, partition int, old lease) (lease, erro
 	}
 	next.Previous = 0 // the next renewal tells
 	return next, o.makeConsumer(ctx, partition, next)
+}
+
+// streamCreated is when the stream was made. Somebody may delete it and make it again at any time.
+func (o *owner) streamCreated(ctx context.Context) (time.Time, error) {
+	stream, err := o.js.Stream(ctx, o.stream)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read stream %s: %w", o.stream, err)
+	}
+	return stream.CachedInfo().Created, nil
 }
 
 // dropConsumers deletes the consumers of generations that are over.

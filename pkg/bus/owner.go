@@ -22,7 +22,6 @@ type owner struct {
 	group, stream string
 	js            jetstream.JetStream
 	log           *slog.Logger
-	streamCreated time.Time
 	incarnation   string
 
 	// ctx is that of all that is begun; it ends a moment after a stop has begun.
@@ -57,14 +56,13 @@ type leaseSighting struct {
 // startOwned joins the group and begins to take partitions.
 func (sub *subscription) startOwned(ctx context.Context) error {
 	cfg := sub.s.cfg.Ownership
-	stream, err := sub.s.conn.js.Stream(ctx, sub.stream)
-	if err != nil {
-		return fmt.Errorf("read stream %s: %w", sub.stream, err)
-	}
 	o := &owner{
 		sub: sub, cfg: cfg, group: sub.s.cfg.Group, stream: sub.stream, js: sub.s.conn.js, log: sub.s.cfg.Logger.With("group", sub.s.cfg.Group, "member", cfg.Member),
-		streamCreated: stream.CachedInfo().Created, incarnation: strings.ToLower(nuid.Next()), wake: make(chan struct{}, 1), left: make(chan struct{}),
+		incarnation: strings.ToLower(nuid.Next()), wake: make(chan struct{}, 1), left: make(chan struct{}),
 		members: map[string]sighting{}, leases: map[int]leaseSighting{}, mine: map[int]*partition{},
+	}
+	if _, err := o.streamCreated(ctx); err != nil {
+		return err
 	}
 	o.ctx, o.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := o.announce(ctx); err != nil {

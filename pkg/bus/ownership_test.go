@@ -77,6 +77,24 @@ func TestOwnershipOfAClosedConnectionMovesWithinTTL(t *testing.T) {
 	c.requireShares(time.Second, b)
 }
 
+// Where a stream is deleted and made again, what members know of the old one would have them pass over as much of the new one.
+func TestAStreamThatIsMadeAgainIsReadFromItsBeginning(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, time.Second)
+	a, b := c.join("a", nil), c.join("b", nil)
+	c.requireShares(5*time.Second, a, b)
+	c.publish(16, 0, 5)
+	c.requireAll(16, 5, 10*time.Second)
+
+	require.NoError(t, c.conn.JetStream().DeleteStream(t.Context(), "WORK"))
+	c.stream()
+	c.publish(16, 5, 7) // fewer than there were
+	c.requireAll(16, 7, 20*time.Second)
+	c.requireShares(5*time.Second, a, b)
+	c.publish(16, 7, 12)
+	c.requireAll(16, 12, 10*time.Second)
+}
+
 func TestServerRestartRepeatsInOrderWithoutAStall(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2*time.Second)

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -125,7 +126,16 @@ func (o *owner) rewrite(ctx context.Context, p *partition) error {
 // regenerate replaces the consumer of a partition that stays ours: something was lost between the server and us, and a
 // consumer from the floor on brings it at once and in order. The lease is written first, so that whoever comes after us,
 // if we end in between, finds the names of both consumers in it.
+//
+// Where the stream was deleted and made again, nothing that we know of it holds: the partition is lost, and taken anew.
 func (o *owner) regenerate(ctx context.Context, p *partition) error {
+	created, err := o.streamCreated(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !created.Equal(p.lease.Stream):
+		return fmt.Errorf("%w: stream %s was made again", ErrLeaseLost, o.stream)
+	}
 	p.feed.mute()
 	next := p.lease
 	next.Generation, next.Previous, next.Floor = p.lease.revision, p.lease.Generation, p.feed.floor()

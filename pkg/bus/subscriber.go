@@ -42,6 +42,9 @@ type SubscriberConfig struct {
 	// AckWait is when the server gives a message of which it heard nothing to another subscriber. Messages that are held
 	// are kept alive, so it is only what a crash costs. Default 10 s.
 	AckWait time.Duration
+	// FromNow: a group that is new hears of what is published from now on, and not of what the stream has already. Where nobody asks for
+	// [KeptUnread] the server forgets it, so that a group that was given up keeps nothing in the stream. Only without ownership.
+	FromNow bool
 	// CloseTimeout is how long Close lets running handlers finish before it cancels their contexts. Default 25 s.
 	CloseTimeout time.Duration
 	// Ownership, if set, gives each partition of the topic one owner; without it the group shares one consumer and the
@@ -93,11 +96,17 @@ func (c *SubscriberConfig) Validate() error {
 	if c.Ownership != nil {
 		errs = append(errs, c.Ownership.validate())
 	}
+	if c.FromNow && c.Ownership != nil {
+		errs = append(errs, errors.New("from now: expected no ownership, whose partitions are heard from the beginning"))
+	}
 	if c.Batch > 1 && (c.Key != nil || c.Ownership != nil) {
 		errs = append(errs, fmt.Errorf("batch: got %d with a key or an ownership, expected 1 where order matters", c.Batch))
 	}
 	return errors.Join(errs...)
 }
+
+// KeptUnread is how long the place of a group is kept that is FromNow and asks for nothing.
+const KeptUnread = 24 * time.Hour
 
 // Subscriber hands out messages of JetStream. It implements message.Subscriber.
 type Subscriber struct {

@@ -24,6 +24,7 @@ type subscription struct {
 	lanes         *lanes
 	batches       *batches // nil when each is handed out alone
 	bytes         *byteBudget
+	began         time.Time       // by our clock
 	base          context.Context // values of the Subscribe call, never cancelled by it
 	owner         *owner
 	shared        *feed
@@ -36,7 +37,7 @@ type subscription struct {
 func newSubscription(ctx context.Context, s *Subscriber, topic, stream string) *subscription {
 	sub := &subscription{
 		s: s, topic: topic, stream: stream, out: make(chan *message.Message), bytes: newByteBudget(s.cfg.MaxHeldBytes),
-		base: context.WithoutCancel(ctx), stopped: make(chan struct{}),
+		began: time.Now(), base: context.WithoutCancel(ctx), stopped: make(chan struct{}),
 	}
 	sub.lanes = newLanes(s.cfg.MaxInFlight, sub.deliver)
 	if s.cfg.Batch > 1 {
@@ -58,10 +59,33 @@ func (sub *subscription) startShared(ctx context.Context) error {
 
 func (sub *subscription) sharedConsumer(ctx context.Context) (name string, err error) {
 	name = sub.s.cfg.Group + "_" + safeName(sub.topic)
-	if _, err := sub.s.conn.js.CreateOrUpdateConsumer(ctx, sub.stream, sub.s.consumerConfig(name, sub.topic)); err != nil {
+	cfg := sub.s.consumerConfig(name, sub.topic)
+	if sub.s.cfg.FromNow {
+		if err := sub.fromNow(ctx, &cfg); err != nil {
+			return "", fmt.Errorf("make consumer %s: %w", name, err)
+		}
+	}
+	if _, err := sub.s.conn.js.CreateOrUpdateConsumer(ctx, sub.stream, cfg); err != nil {
 		return "", fmt.Errorf("make consumer %s: %w", name, err)
 	}
 	return name, nil
+}
+
+// fromNow lets a consumer that is new begin when the subscription did, also when somebody deletes it meanwhile. One that is there
+// goes on.
+func (sub *subscription) fromNow(ctx context.Context, cfg *jetstream.ConsumerConfig) error {
+	cfg.InactiveThreshold = KeptUnread
+	there, err := sub.s.conn.js.Consumer(ctx, sub.stream, cfg.Durable)
+	switch {
+	case err == nil:
+		was := there.CachedInfo().Config
+		cfg.DeliverPolicy, cfg.OptStartTime = was.DeliverPolicy, was.OptStartTime
+	case notFound(err):
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &sub.began
+	default:
+		return err
+	}
+	return nil
 }
 
 // rejoin makes the shared consumer again after somebody deleted it; what it had acknowledged comes again.

@@ -25,6 +25,8 @@ type Consume struct {
 	// Shared: the stage's replicas share one consumer and no order is kept. Otherwise each partition has one owner among
 	// them, and the messages of one conversation are handled one after another.
 	Shared bool
+	// FromNow: a stage's first consumer hears of what happens from then on, and not of what the stream has already. Only Shared.
+	FromNow bool
 	// MaxInFlight bounds the messages that are handled at once; 256 if 0.
 	MaxInFlight int
 	// Batch bounds how many a [BatchHandler] gets at once, and BatchWait how long the first waits for others.
@@ -42,6 +44,16 @@ type Handler[T envelope.Data] func(ctx context.Context, e envelope.Envelope[T]) 
 // HandleEvents subscribes to all events. name is unique within the stage.
 func (p *Pipeline) HandleEvents(name string, c Consume, h Handler[dm.Event]) error {
 	return handle(p, name, topology.Events, c, h)
+}
+
+// HandleHolds subscribes to the events that tell that a conversation changed hands; Consume must say Shared.
+func (p *Pipeline) HandleHolds(name string, c Consume, h Handler[dm.Event]) error {
+	if !c.Shared {
+		return fmt.Errorf("handle %s: expected Shared", name)
+	}
+	some := topology.Events
+	some.Subjects = topology.EventsOf(dm.KindHold)
+	return handle(p, name, some, c, h)
 }
 
 // HandleIntents subscribes to all reply intents.
@@ -80,7 +92,7 @@ func handle[T envelope.Data](p *Pipeline, name string, stream topology.Stream, c
 
 func subscribe(p *Pipeline, name string, stream topology.Stream, c Consume, h message.NoPublishHandlerFunc) error {
 	cfg := bus.SubscriberConfig{
-		Batch: c.Batch, BatchWait: c.BatchWait,
+		Batch: c.Batch, BatchWait: c.BatchWait, FromNow: c.FromNow,
 		Group: p.o.Service + "-" + name, MaxInFlight: c.MaxInFlight, CloseTimeout: p.drainTimeout(), Logger: p.tel.Log, Metrics: p.tel.Metrics,
 		Stream: func(context.Context, string) (string, error) { return stream.Name, nil },
 	}

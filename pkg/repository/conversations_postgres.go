@@ -139,7 +139,7 @@ func prepareConversation(v *Conversation, now time.Time) error {
 		v.UpdatedAt = now
 	}
 	if v.ID == "" { // the id that the archiver would give it
-		v.ID = uuid(dm.RowID("conversation", string(v.Channel), v.Account, v.Customer))
+		v.ID = ConversationID(v.Conversation)
 	}
 	for _, t := range []*time.Time{&v.CreatedAt, &v.UpdatedAt, &v.LastMessageAt, &v.ReadAt} {
 		*t = t.UTC().Truncate(time.Microsecond)
@@ -182,6 +182,11 @@ func orZero(t *time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC()
+}
+
+// ConversationID is the id of a conversation's row.
+func ConversationID(c dm.Conversation) string {
+	return uuid(dm.RowID("conversation", string(c.Channel), c.Account, c.Customer))
 }
 
 func uuid(b [16]byte) string {

@@ -26,48 +26,49 @@ type gate struct {
 func newGate(r *Rule) (gate, error) {
 	w := &r.When
 	g := gate{on: messages}
+	var errs []error
+	problem := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 	if len(w.On) > 0 {
 		var unknown Occasion
 		if g.on, unknown = occasionsOf(w.On); unknown != "" || g.on == 0 {
-			return g, fmt.Errorf("%w.on: got %q, expected one of %s", ErrCondition, unknown, join(allOccasions))
+			problem("%w.on: got %q, expected one of %s", ErrCondition, unknown, join(allOccasions))
 		}
 	}
 	if w.Customers != "" && w.Customers != NewCustomers && w.Customers != ReturningCustomers {
-		return g, fmt.Errorf("%w.customers: got %q, expected %s or %s", ErrCondition, w.Customers, NewCustomers, ReturningCustomers)
+		problem("%w.customers: got %q, expected %s or %s", ErrCondition, w.Customers, NewCustomers, ReturningCustomers)
 	}
 	for _, l := range w.Languages {
 		if !isLanguage(l) {
-			return g, fmt.Errorf("%w.languages: got %q, expected an ISO 639-1 code of two small letters, such as de", ErrCondition, l)
+			problem("%w.languages: got %q, expected an ISO 639-1 code of two small letters, such as de", ErrCondition, l)
 		}
 	}
-	for field, list := range map[string][]string{
-		"payloads": w.Payloads, "intents": w.Intents, "sentiments": w.Sentiments, "accounts": w.Accounts, "labels": w.Labels,
-	} {
-		if slices.ContainsFunc(list, blank) {
-			return g, fmt.Errorf("%w.%s: got an empty one, expected a text", ErrCondition, field)
+	for _, l := range []struct {
+		field string
+		list  []string
+	}{{"payloads", w.Payloads}, {"intents", w.Intents}, {"sentiments", w.Sentiments}, {"accounts", w.Accounts}, {"labels", w.Labels}} {
+		if slices.ContainsFunc(l.list, blank) {
+			problem("%w.%s: got an empty one, expected a text", ErrCondition, l.field)
 		}
 	}
 	if w.Hours != nil {
 		var err error
 		if g.hours, err = newSchedule(w.Hours); err != nil {
-			return g, fmt.Errorf("%w.%w", ErrCondition, err)
+			problem("%w.%w", ErrCondition, err)
 		}
 	}
-	if err := checkLimits(&r.Limits); err != nil {
-		return g, err
-	}
+	errs = append(errs, checkLimits(&r.Limits)...)
 	g.simple = !narrowed(w) && r.Limits == Limits{}
-	return g, nil
+	return g, errors.Join(errs...)
 }
 
-func checkLimits(l *Limits) error {
+func checkLimits(l *Limits) (errs []error) {
 	if l.Cooldown < 0 {
-		return fmt.Errorf("%w.cooldown: got %s, expected a time span such as 90m", ErrLimit, l.Cooldown)
+		errs = append(errs, fmt.Errorf("%w.cooldown: got %s, expected a time span such as 90m", ErrLimit, l.Cooldown))
 	}
 	if !l.From.IsZero() && !l.Until.IsZero() && !l.Until.After(l.From) {
-		return fmt.Errorf("%w.until: got %s, which is not after from, %s", ErrLimit, l.Until.Format(time.RFC3339), l.From.Format(time.RFC3339))
+		errs = append(errs, fmt.Errorf("%w.until: got %s, which is not after from, %s", ErrLimit, l.Until.Format(time.RFC3339), l.From.Format(time.RFC3339)))
 	}
-	return nil
+	return errs
 }
 
 // narrowed says whether there is a condition beside the occasion.

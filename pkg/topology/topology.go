@@ -129,6 +129,9 @@ func EventSubject(e *dm.Event, partitions int) string {
 	return "dm.event." + strconv.Itoa(e.Partition(partitions)) + "." + Token(e.Account) + "." + string(e.Kind)
 }
 
+// EventsOf matches the events of one kind.
+func EventsOf(kind dm.EventKind) string { return "dm.event.*.*." + string(kind) }
+
 // IntentSubject is where a reply intent goes.
 func IntentSubject(i *dm.ReplyIntent, partitions int) string {
 	return "dm.intent." + strconv.Itoa(dm.AccountPartition(i.Channel, i.Account, partitions)) + "." + Token(i.Account)

@@ -31,7 +31,6 @@ type Deciding struct {
 	BurstWindow        time.Duration `env:"BURST_WINDOW" envDefault:"0s" help:"how long a customer must be quiet before what they wrote meanwhile is answered as one, up to 30s; 0s answers each message at once"`
 	Disclosure         string        `env:"BOT_DISCLOSURE" help:"said before the first automatic reply in a conversation, after DISCLOSURE_LAPSE, and when a person had the conversation: that a bot answers; nothing without it"`
 	DisclosureLapse    time.Duration `env:"DISCLOSURE_LAPSE" envDefault:"720h" help:"after how long without an automatic reply BOT_DISCLOSURE is said again"`
-	HandOffQuiet       time.Duration `env:"HANDOFF_QUIET" envDefault:"12h" help:"how long the bot is silent in a conversation that a rule or an engine has handed to a person"`
 	StateTTL           time.Duration `env:"STATE_TTL" envDefault:"4320h" help:"how long what deciding needs to remember of a conversation is kept after its last change"`
 	TimeZone           string        `env:"TIME_ZONE" envDefault:"UTC" help:"the business's time zone (IANA name), for times of day in replies"`
 	EngineURL          config.Secret `env:"ENGINE_URL" help:"an engine that may answer, beside the rules: each turn is posted there as JSON and the decision comes back; none without it"`
@@ -44,7 +43,7 @@ type Deciding struct {
 func (d Deciding) Validate() error {
 	var errs []error
 	problem := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
-	if _, err := d.fallbacks(); err != nil {
+	if _, err := byLanguage("FALLBACK_BY_LANGUAGE", d.FallbackByLanguage); err != nil {
 		errs = append(errs, err)
 	}
 	for _, v := range []struct {
@@ -52,7 +51,7 @@ func (d Deciding) Validate() error {
 		got, low, high time.Duration
 	}{
 		{"FALLBACK_COOLDOWN", d.FallbackCooldown, 0, 365 * 24 * time.Hour}, {"BURST_WINDOW", d.BurstWindow, 0, maxBurstWindow},
-		{"DISCLOSURE_LAPSE", d.DisclosureLapse, time.Second, 3650 * 24 * time.Hour}, {"HANDOFF_QUIET", d.HandOffQuiet, time.Second, maxQuiet},
+		{"DISCLOSURE_LAPSE", d.DisclosureLapse, time.Second, 3650 * 24 * time.Hour},
 		{"STATE_TTL", d.StateTTL, time.Minute, 3650 * 24 * time.Hour}, {"ENGINE_TIMEOUT", d.EngineTimeout, 10 * time.Millisecond, time.Minute},
 	} {
 		if v.got < v.low || v.got > v.high {
@@ -78,19 +77,19 @@ func (d Deciding) Validate() error {
 	return errors.Join(errs...)
 }
 
-// fallbacks reads FALLBACK_BY_LANGUAGE.
-func (d Deciding) fallbacks() (map[string]string, error) {
-	if d.FallbackByLanguage == "" {
+// byLanguage reads a variable that has texts by language.
+func byLanguage(name, value string) (map[string]string, error) {
+	if value == "" {
 		return nil, nil
 	}
 	var out map[string]string
-	if err := json.Unmarshal([]byte(d.FallbackByLanguage), &out); err != nil {
-		return nil, errors.New(`FALLBACK_BY_LANGUAGE: expected a JSON object of texts, such as {"de":"Danke!"}`)
+	if err := json.Unmarshal([]byte(value), &out); err != nil {
+		return nil, fmt.Errorf(`%s: expected a JSON object of texts, such as {"de":"Danke!"}`, name)
 	}
 	known := language.Known()
 	for _, code := range slices.Sorted(maps.Keys(out)) {
 		if !slices.Contains(known, code) {
-			return nil, fmt.Errorf("FALLBACK_BY_LANGUAGE: got language %q, expected one of %s", code, strings.Join(known, ", "))
+			return nil, fmt.Errorf("%s: got language %q, expected one of %s", name, code, strings.Join(known, ", "))
 		}
 	}
 	return out, nil
@@ -98,14 +97,16 @@ func (d Deciding) fallbacks() (map[string]string, error) {
 
 // options are what it answers by. The settings are valid.
 func (c Config) options() respond.Options {
-	byLanguage, _ := c.fallbacks()
+	fallbacks, _ := byLanguage("FALLBACK_BY_LANGUAGE", c.FallbackByLanguage)
+	handOffs, _ := byLanguage("HANDOFF_BY_LANGUAGE", c.HandOff.ByLanguage)
 	zone, err := time.LoadLocation(c.TimeZone)
 	if err != nil {
 		zone = time.UTC
 	}
 	return respond.Options{
-		Fallback: c.Fallback, FallbackByLanguage: byLanguage, FallbackCooldown: c.FallbackCooldown, EngineFirst: c.EngineMode == engineFirst,
-		MaxRepliesPerMinute: c.MaxRepliesPerMinute, LoopQuiet: c.LoopQuiet, BackfillWithin: c.BackfillWithin, HandOffQuiet: c.HandOffQuiet, BurstWindow: c.BurstWindow,
+		Fallback: c.Fallback, FallbackByLanguage: fallbacks, FallbackCooldown: c.FallbackCooldown, EngineFirst: c.EngineMode == engineFirst,
+		MaxRepliesPerMinute: c.MaxRepliesPerMinute, LoopQuiet: c.LoopQuiet, BackfillWithin: c.BackfillWithin, BurstWindow: c.BurstWindow,
+		HandOffQuiet: c.HandOff.Quiet, HandOffAfter: c.HandOff.AfterFallbacks, HandOffText: c.HandOff.Response, HandOffByLanguage: handOffs,
 		Disclosure: c.Disclosure, DisclosureLapse: c.DisclosureLapse, Zone: zone,
 	}
 }

@@ -50,6 +50,7 @@ type Config struct {
 	BackfillWithin      time.Duration `env:"BACKFILL_ANSWER_WITHIN" envDefault:"1h" help:"how old a customer's message may be that is still answered when it is found without its webhook; older ones are kept only"`
 	AppID               string        `env:"FACEBOOK_APP_ID" help:"the app's id, for token look-ups; it also tells messages of ours from others', and whose a thread is"`
 	Deciding
+	HandOff   HandOff
 	Alerts    alert.Settings
 	RulesPoll time.Duration `env:"RULES_POLL" envDefault:"15s" help:"how often the rules are read in case a change was not heard of at once"`
 
@@ -59,7 +60,7 @@ type Config struct {
 
 // Validate reports every problem of the settings.
 func (c Config) Validate() error {
-	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Settings.Validate(), c.Alerts.Validate(), c.Deciding.Validate()}
+	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.Settings.Validate(), c.Alerts.Validate(), c.Deciding.Validate(), c.HandOff.Validate()}
 	if c.MaxRepliesPerMinute < 0 {
 		errs = append(errs, fmt.Errorf("MAX_REPLIES_PER_MINUTE: got %d, expected 0 or more", c.MaxRepliesPerMinute))
 	}
@@ -125,7 +126,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	tel.Health.Add("rules", rules.Check)
 	tel.Health.Add("accounts", func(context.Context) error { return book.Problem() })
 	defer stage.close()
-	if err := p.HandleEvents("decide", cfg.consume(p, kept.state), stage.decide); err != nil { //nolint:contextcheck // each message brings its own context
+	if err := stage.handle(cfg.consume(p, kept.state)); err != nil { //nolint:contextcheck // each message brings its own context
 		return err
 	}
 

@@ -14,6 +14,7 @@ import (
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/rules/language"
 	"github.com/parley-dm/parley/services/responder/internal/engine"
+	"github.com/parley-dm/parley/services/responder/internal/handoff"
 	"github.com/parley-dm/parley/services/responder/internal/live"
 	"github.com/parley-dm/parley/services/responder/internal/respond"
 	"github.com/parley-dm/parley/services/responder/internal/store"
@@ -26,6 +27,7 @@ type stage struct {
 	takeovers *takeover.Watch
 	answers   *respond.Responder
 	engine    *engine.HTTP
+	desk      *handoff.Desk
 }
 
 // stageDeps is what a stage works with.
@@ -48,13 +50,20 @@ func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
 		Accounts: d.book, Rules: d.rules, Holds: d.held, State: d.state, Bursts: lanes{p}, Archive: d.store, Heard: p, Aside: bus.Aside, Language: language.Detect,
 		Alerts: d.alerts, Customers: d.names, Telemetry: p.Telemetry(),
 	}
+	before := history{archive: d.store, bus: p, now: time.Now}.before
 	if cfg.EngineURL != "" {
 		s.engine = engine.NewHTTP(engine.HTTPOptions{URL: cfg.EngineURL, Secret: cfg.EngineSecret, Timeout: cfg.EngineTimeout, Log: p.Telemetry().Log})
 		deps.Engine = &engine.Link{Engine: s.engine, Timeout: cfg.EngineTimeout}
-		deps.History = history{archive: d.store, bus: p, now: time.Now}.before
+		deps.History = before
 	}
 	s.answers, err2 = respond.New(deps, cfg.options())
-	return s, errors.Join(err, err2)
+	if err := errors.Join(err, err2); err != nil || cfg.HandOff.URL == "" {
+		return s, err
+	}
+	s.desk, err = handoff.New(handoff.Deps{Heard: p, History: before, Alerts: d.alerts, Telemetry: p.Telemetry()}, handoff.Options{
+		URL: cfg.HandOff.URL, Secret: cfg.HandOff.Secret, Reach: cfg.HandOff.reach(), Timeout: cfg.HandOff.Timeout,
+	})
+	return s, err
 }
 
 // close ends what newStage opened.
@@ -62,6 +71,22 @@ func (s *stage) close() {
 	if s.engine != nil {
 		s.engine.Close()
 	}
+	if s.desk != nil {
+		s.desk.Close()
+	}
+}
+
+// handle registers the handlers.
+func (s *stage) handle(events pipeline.Consume) error {
+	if err := s.p.HandleEvents("decide", events, s.decide); err != nil || s.desk == nil {
+		return err
+	}
+	return s.p.HandleHolds("handoffs", pipeline.Consume{Shared: true, FromNow: true, MaxInFlight: handoff.AtOnce}, s.tell)
+}
+
+// tell tells the help desk, beside the answers.
+func (s *stage) tell(ctx context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
+	return nil, s.desk.Tell(ctx, &e.Data)
 }
 
 // lanes is how messages are found and waited for that follow one another.

@@ -44,10 +44,11 @@ func whyArchive(t *testing.T, pool *pgxpool.Pool) {
 		Occasions: []string{"text", "first_message"}, Rules: 12, RulesVersion: "k3v9", Language: "en", At: asked.At.Add(40 * time.Millisecond), Micros: 85,
 		Tried: []dm.TraceRule{
 			{ID: "r1", Name: "sale", Version: 3, Skipped: "hours", Detail: "from 09:00 Europe/Berlin", Keyword: "price", Words: "Price"},
-			{ID: "r2", Name: "prices", Version: 2, Won: true, Keyword: "price", Words: "Price", To: 5},
+			{ID: "r2", Version: 2, Won: true, Words: "Price", To: 5}, // what the intent says itself is left out
 		},
 	}
 	first, second := repositorytest.Reply(c, 3, 0, "ev_1"), repositorytest.Reply(c, 4, 1, "ev_1")
+	first.Metadata.Intent.RuleID, second.Metadata.Intent.RuleID = "r2", "r2"
 	first.Metadata.Intent.Trace, second.Metadata.Intent.Trace = trace, nil // the first message of an intent has it for all of them
 	first.Metadata.Delivery.Attempts = []dm.Attempt{
 		{At: first.At, DurationMS: 5012}, {At: first.At.Add(6 * time.Second), DurationMS: 31, Status: 500, Code: 2, Subcode: 7, Error: "Service temporarily unavailable"},
@@ -166,5 +167,5 @@ func TestWhyOfWhatWasReallyAnswered(t *testing.T) {
 	code, out, stderr = execute(t, w.environ, "why", mid)
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, out, "not answered")
-	require.Contains(t, out, "reason     person")
+	require.Contains(t, out, "reason     person: a person had the conversation")
 }

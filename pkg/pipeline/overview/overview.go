@@ -140,7 +140,7 @@ func add(groups map[string]*Group, stream string, c *jetstream.ConsumerInfo, hol
 		return
 	}
 	h, owned := holdings[c.Name]
-	if !owned && c.Config.InactiveThreshold > 0 {
+	if !owned && c.Config.InactiveThreshold > 0 && c.Config.InactiveThreshold < bus.KeptUnread {
 		return
 	}
 	// The bus puts what it is about behind the group's name.

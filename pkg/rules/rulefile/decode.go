@@ -26,6 +26,8 @@ type position struct{ line, column int }
 type decoder struct {
 	file     string
 	problems Problems
+	// unread are the fields that could not be read, by the rule that they are in.
+	unread map[int][]string
 	// at is where each field stands, by its path.
 	at map[string]position
 }

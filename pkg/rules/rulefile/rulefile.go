@@ -7,10 +7,12 @@ package rulefile
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,13 +131,19 @@ func rootOf(tree *ast.File) ast.Node {
 	return tree.Docs[0].Body
 }
 
-// rules makes rules of what was read, and checks those that could be read whole.
+// rules makes rules of what was read, and checks what could be read of each.
 func (d *decoder) rules(all []fileRule) []rules.Rule {
 	if len(all) > maxRules {
 		d.problem(d.position("rules"), "rules", fmt.Errorf("got %d rules, expected at most %d", len(all), maxRules))
 		return nil
 	}
-	unreadable := len(d.problems)
+	d.unread = map[int][]string{}
+	for _, p := range d.problems {
+		var i int
+		if _, err := fmt.Sscanf(p.Field, "rules[%d]", &i); err == nil {
+			d.unread[i] = append(d.unread[i], p.Field)
+		}
+	}
 	names := map[string]int{}
 	out := make([]rules.Rule, len(all))
 	for i := range all {
@@ -143,15 +151,17 @@ func (d *decoder) rules(all []fileRule) []rules.Rule {
 		out[i] = all[i].rule(i)
 		r := &out[i]
 		if strings.TrimSpace(r.Name) == "" {
+			if len(d.unread[i]) > 0 {
+				continue // of a rule without a name that was not read, nothing is known
+			}
 			d.problem(d.position(path), path+".name", errors.New("expected a name"))
 		} else if first, ok := names[r.Name]; ok {
 			d.problem(d.position(path+".name"), path+".name", fmt.Errorf("got %q, which rules[%d] is called, too; expected a name of its own", r.Name, first))
 		}
 		names[r.Name] = i
-		if unreadable == 0 {
-			d.check(path, r)
-		}
+		d.check(path, r, d.unread[i])
 	}
+	slices.SortStableFunc(d.problems, func(a, b *Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
 	return out
 }
 
@@ -167,17 +177,33 @@ func (f *fileRule) rule(i int) rules.Rule {
 	return r
 }
 
-// check says what is wrong with a rule, at the field that it is about.
-func (d *decoder) check(path string, r *rules.Rule) {
+// check says what is wrong with a rule, at the field that it is about; nothing that may only come of fields that were not read.
+func (d *decoder) check(path string, r *rules.Rule, unread []string) {
 	for _, err := range flat(rules.Check(*r)) {
+		if len(unread) > 0 && (errors.Is(err, rules.ErrNoKeyword) || errors.Is(err, rules.ErrNoResponse)) {
+			continue // what is missing may be what was not read
+		}
 		field := fieldOf.FindString(err.Error())
 		full := path
 		if field != "" {
 			full += "." + field
 		}
+		_, stands := d.at[full]
+		if slices.ContainsFunc(unread, func(u string) bool { return within(full, u) || within(u, full) || !stands && parent(u) == parent(full) }) {
+			continue
+		}
 		d.add(&Problem{File: d.file, Line: d.position(full).line, Column: d.position(full).column, Field: full, Rule: r.Name, Err: err})
 	}
 }
+
+// within says whether a field is another one, or in it.
+func within(field, in string) bool {
+	rest, ok := strings.CutPrefix(field, in)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// parent is the field that a field is in.
+func parent(field string) string { return field[:max(strings.LastIndexByte(field, '.'), 0)] }
 
 // flat undoes errors.Join.
 func flat(err error) []error {

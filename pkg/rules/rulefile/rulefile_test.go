@@ -1,6 +1,7 @@
 package rulefile_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -62,6 +63,37 @@ func TestEveryProblemIsNamedAtOnceWithItsPlace(t *testing.T) {
 	} {
 		require.Equal(t, want, got[i])
 	}
+}
+
+// What cannot be read in one place keeps nothing else from being checked, and makes no problems of its own.
+func TestWhatCannotBeReadHidesNothing(t *testing.T) {
+	t.Parallel()
+	_, err := rulefile.Parse("bad.yaml", []byte(`rules:
+  - name: misspelt
+    keywords: [price]
+    answer_text: hello
+  - name: zone
+    keywords: [open]
+    when: {hours: {zone: Berlin}, languages: [german]}
+    response_text: hello
+  - name: regex
+    match_type: regex
+    keywords: ["(a"]
+    response_text: hello {{customer.firstname}}
+    when: {hours: {form: "10:00"}}
+  - keywords: [x]
+    response_text: y
+`))
+	var problems rulefile.Problems
+	require.ErrorAs(t, err, &problems)
+	got := make([]string, len(problems))
+	for i, p := range problems {
+		got[i] = fmt.Sprintf("%d %s", p.Line, p.Field)
+	}
+	require.Equal(t, []string{
+		"4 rules[0].answer_text", "7 rules[1].when.hours.zone", "7 rules[1].when.languages", "11 rules[2].keywords", "12 rules[2].response_text", "13 rules[2].when.hours.form",
+		"14 rules[3].name",
+	}, got, err.Error())
 }
 
 func TestWhatARuleCannotBeIsNamedAtItsField(t *testing.T) {

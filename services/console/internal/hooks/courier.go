@@ -1,21 +1,14 @@
 package hooks
 
 import (
-	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/parley-dm/parley/pkg/alert"
-	"github.com/parley-dm/parley/pkg/publicnet"
+	"github.com/parley-dm/parley/pkg/signed"
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/console/internal/store"
 )
@@ -38,7 +31,7 @@ var pauses = []time.Duration{
 
 // Deliver posts what waits until ctx ends.
 func (h *Hooks) Deliver(ctx context.Context) error {
-	client := h.client()
+	client := h.reach().Client(postTimeout, atOnce)
 	defer client.CloseIdleConnections()
 	tick := time.NewTicker(look)
 	defer tick.Stop()
@@ -92,11 +85,11 @@ func (h *Hooks) deliver(ctx context.Context, client *http.Client, d store.DueDel
 	r := store.DeliveryResult{ID: d.ID}
 	err := errOff
 	if d.Active {
-		r.Status, err = h.post(posting, client, d)
+		r.Status, err = signed.Post(posting, client, signed.Message{URL: d.URL, Secret: d.Secret, Event: d.Event, ID: strconv.FormatInt(d.ID, 10), Body: d.Body})
 	}
 	if err != nil {
 		r.Error = err.Error()[:min(len(err.Error()), maxError)]
-		if d.Attempts <= len(pauses) && !errors.Is(err, errOff) && !errors.Is(err, publicnet.ErrPrivate) {
+		if d.Attempts <= len(pauses) && !errors.Is(err, errOff) && !errors.Is(err, signed.ErrPrivate) {
 			r.Again = h.o.Now().Add(pauses[d.Attempts-1])
 		}
 	}
@@ -107,35 +100,3 @@ func (h *Hooks) deliver(ctx context.Context, client *http.Client, d store.DueDel
 }
 
 var errOff = errors.New("the webhook is switched off")
-
-func (h *Hooks) post(ctx context.Context, client *http.Client, d store.DueDelivery) (status int, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL, bytes.NewReader(d.Body))
-	if err != nil {
-		return 0, errors.New("the address cannot be used")
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", "Parley")
-	request.Header.Set("X-Parley-Event", d.Event)
-	request.Header.Set("X-Parley-Delivery", strconv.FormatInt(d.ID, 10))
-	request.Header.Set(alert.Signature, Sign(d.Secret, d.Body))
-	response, err := client.Do(request)
-	if err != nil {
-		if inner := errors.Unwrap(err); inner != nil { // a *url.Error repeats the address, which may hold a secret
-			err = inner
-		}
-		return 0, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
-	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return response.StatusCode, fmt.Errorf("answered %d", response.StatusCode)
-	}
-	return response.StatusCode, nil
-}
-
-// Sign is the value of the signature's header: of the body, with the webhook's secret.
-func Sign(secret string, body []byte) string {
-	mac := hmac.New(sha256.New, []byte(secret))
-	_, _ = mac.Write(body)
-	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
-}

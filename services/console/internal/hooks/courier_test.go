@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/parley-dm/parley/pkg/signed"
 	"github.com/parley-dm/parley/services/console/internal/hooks"
 	"github.com/parley-dm/parley/services/console/internal/store"
 )
@@ -182,5 +183,5 @@ func TestWhatIsPostedIsSigned(t *testing.T) {
 		signature, body = r.Header.Get("X-Parley-Signature-256"), string(b)
 	})
 	require.Empty(t, post(t, hooks.Options{AllowPrivate: true}, outside.URL).Error)
-	require.Equal(t, hooks.Sign("s", []byte(body)), signature)
+	require.Equal(t, signed.Sign("s", []byte(body)), signature)
 }

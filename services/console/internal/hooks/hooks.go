@@ -1,4 +1,4 @@
-// Package hooks tells other programs what happens: outgoing webhooks, signed as package alert signs, tried again for a day,
+// Package hooks tells other programs what happens: outgoing webhooks, posted by package signed, tried again for a day,
 // with a log of what came of each.
 //
 // A durable consumer notes in the database what is to be told, once for each webhook and event; a courier posts it. Nothing

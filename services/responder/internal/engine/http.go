@@ -3,9 +3,6 @@ package engine
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +14,8 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
-	"github.com/parley-dm/parley/pkg/alert"
 	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/signed"
 )
 
 const (
@@ -119,7 +116,7 @@ func (h *HTTP) ask(ctx context.Context, t *Turn) (Response, error) {
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
 	if h.o.Secret != "" {
-		request.Header.Set(alert.Signature, sign(h.o.Secret.Reveal(), body))
+		request.Header.Set(signed.Header, signed.Sign(h.o.Secret.Reveal(), body))
 	}
 	response, err := h.client.Do(request)
 	if err != nil {
@@ -147,11 +144,4 @@ func unnamed(err error) error {
 		return named.Err
 	}
 	return err
-}
-
-// sign is the value of the signature's header, as of alerts.
-func sign(secret string, body []byte) string {
-	mac := hmac.New(sha256.New, []byte(secret))
-	_, _ = mac.Write(body)
-	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }

@@ -24,7 +24,7 @@ func (r *Responder) featuresOf(set *rules.Set) *features {
 	}
 	f := &features{set: set, asks: map[dm.EventKind]bool{}}
 	f.contact = r.remote
-	f.memory = r.remote || r.opts.FallbackCooldown > 0 || r.opts.Disclosure != "" || r.opts.BurstWindow > 0
+	f.memory = r.remote || r.opts.FallbackCooldown > 0 || r.opts.Disclosure != "" || r.opts.BurstWindow > 0 || r.opts.HandOffAfter > 0
 	f.customer = r.remote
 	for _, rule := range set.Rules() {
 		f.add(&rule)

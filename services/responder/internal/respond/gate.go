@@ -47,6 +47,7 @@ const (
 	ReasonMatched        Reason = "matched"
 	ReasonNoMatch        Reason = engine.ReasonNoMatch
 	ReasonNoText         Reason = engine.ReasonNoText
+	ReasonFallbacks      Reason = engine.ReasonFallbacks
 	ReasonEngine         Reason = "engine"          // an engine decided
 	ReasonRuleSilent     Reason = "rule_silent"     // the rule that matches says nothing
 	ReasonBurst          Reason = "burst"           // answered together with the next one

@@ -15,6 +15,7 @@ import (
 type State interface {
 	Get(ctx context.Context, c dm.Conversation) (*state.Record, error)
 	Add(ctx context.Context, c dm.Conversation, e state.Entry) error
+	Decided(ctx context.Context, c dm.Conversation, seen *state.Record, e state.Entry) error
 }
 
 // Archive knows conversations of which nothing is remembered.
@@ -32,6 +33,8 @@ var errNoState = errors.New("there is nowhere to remember conversations")
 // memory is what is known of a conversation at an event.
 type memory struct {
 	view state.View
+	// record is what view is of.
+	record *state.Record
 	// own is what the event has changed already, when it comes again.
 	own   state.Entry
 	again bool
@@ -55,7 +58,7 @@ func (r *Responder) recall(ctx context.Context, t *Turn, m *memory) error {
 	if err != nil {
 		return err
 	}
-	m.view, m.loaded = record.Before(t.Event.ID), true
+	m.record, m.view, m.loaded = record, record.Before(t.Event.ID), true
 	if m.own, m.again = record.Entry(t.Event.ID); m.again {
 		t.Now = m.own.At // decided again as it was: cool-downs and hours are measured by it
 	}
@@ -88,16 +91,17 @@ func (r *Responder) acquaint(ctx context.Context, t *Turn, m *memory) {
 	m.entry.Contact, m.entry.Known, m.entry.Answered = eventTime(*t), wrote, answered
 }
 
-// keep remembers what the event changed, before anything of it is published: then whoever decides it again decides it as it was.
+// keep remembers what the event changed, before anything of it is published: then whoever decides it again decides it as it was. It
+// fails where somebody else has changed the record since it was read: the decision may be wrong then.
 func (r *Responder) keep(ctx context.Context, t *Turn, m *memory) error {
-	if m.entry.Empty() || m.again {
+	if m.entry.Empty() {
 		return nil
 	}
-	if r.deps.State == nil {
-		return errNoState
+	if err := r.recall(ctx, t, m); err != nil || m.again {
+		return err
 	}
 	m.entry.Event, m.entry.At = t.Event.ID, t.Now
-	return r.deps.State.Add(ctx, t.Event.Conversation, m.entry)
+	return r.deps.State.Decided(ctx, t.Event.Conversation, m.record, m.entry)
 }
 
 // heard takes what Parley itself tells of a conversation.

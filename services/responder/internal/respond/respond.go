@@ -79,6 +79,11 @@ type Options struct {
 	LoopQuiet time.Duration
 	// HandOffQuiet is how long a person has a conversation that a rule or an engine hands off; 12 hours if 0.
 	HandOffQuiet time.Duration
+	// HandOffAfter hands a conversation to a person at the so-manieth message in a row that nobody but the fallback has an answer to;
+	// 0 never. HandOffText is said then, blank says nothing, and HandOffByLanguage instead to messages in a language.
+	HandOffAfter      int
+	HandOffText       string
+	HandOffByLanguage map[string]string
 	// BurstWindow is how long a customer must be quiet before what they wrote is answered as one; 0 answers each message.
 	BurstWindow time.Duration
 	// Disclosure is said before the first automatic reply, after a lapse, and when a person had the conversation; blank says nothing.
@@ -125,7 +130,10 @@ func New(d Deps, o Options) (*Responder, error) {
 	case r.remote:
 		links = append(links, *d.Engine)
 	}
-	links = append(links, engine.Link{Engine: &engine.Fallback{Text: o.Fallback, ByLanguage: o.FallbackByLanguage, Cooldown: o.FallbackCooldown}})
+	links = append(links, engine.Link{Engine: &engine.Fallback{
+		Text: o.Fallback, ByLanguage: o.FallbackByLanguage, Cooldown: o.FallbackCooldown,
+		HandOffAfter: o.HandOffAfter, HandOffText: o.HandOffText, HandOffByLanguage: o.HandOffByLanguage,
+	}})
 	var err error
 	if r.chain, err = engine.NewChain(d.Telemetry.Log, d.Telemetry.Metrics, d.Aside, links...); err != nil {
 		return nil, err

@@ -231,6 +231,7 @@ func (w *work) note() {
 			e.Contact = eventTime(w.turn)
 		}
 	}
+	w.count()
 	if !talks(w.parts) {
 		return
 	}
@@ -239,6 +240,18 @@ func (w *work) note() {
 	// The lapse is measured from the last reply: that it was lately is not worth a write each time.
 	stale := w.r.opts.Disclosure != "" && w.turn.Now.Sub(known.LastReply) > w.r.opts.DisclosureLapse/30
 	e.Replied = w.r.remote || stale || w.features.contact && !w.memory.returning || w.memory.loaded && !e.Empty()
+}
+
+// count keeps how many messages in a row nobody but the fallback had an answer to. A hand-off begins the row anew.
+func (w *work) count() {
+	if w.r.opts.HandOffAfter <= 0 || !w.turn.Event.FromCustomer() {
+		return
+	}
+	if w.decision.Origin == dm.OriginFallback && !w.decision.HandOff {
+		w.memory.entry.Missed = true
+	} else {
+		w.memory.entry.Met = w.memory.view.Facts().Missed > 0
+	}
 }
 
 // answer makes what is published.

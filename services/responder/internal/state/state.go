@@ -21,6 +21,8 @@ const (
 	// maxJournal is how many events can come again in any order and still be decided as they were: more than a conversation has
 	// unacknowledged. Older ones are folded into the rest.
 	maxJournal = 16
+	// missedWithin is how long after one message without an answer the next counts as in a row with it.
+	missedWithin = 24 * time.Hour
 	// maxRules and maxLabels bound what is remembered; the rules that were silent for longest and the labels that changed first go.
 	maxRules, maxLabels = 128, 64
 )
@@ -31,6 +33,8 @@ type Record struct {
 	Conversation string `json:"conversation"`
 	Known
 	Journal []Entry `json:"journal,omitempty"`
+
+	revision uint64 // of the bucket's value; 0: there is none
 }
 
 // Known is what the events say together that are not in the journal any more.
@@ -42,6 +46,9 @@ type Known struct {
 	LastReply    time.Time `json:"last_reply,omitzero"`
 	LastFallback time.Time `json:"last_fallback,omitzero"`
 	Disclosed    time.Time `json:"disclosed,omitzero"`
+	// Missed counts the messages in a row that nobody but the fallback had an answer to; LastMissed is when the last was decided.
+	Missed     int       `json:"missed,omitempty"`
+	LastMissed time.Time `json:"last_missed,omitzero"`
 	// Person is when a person last had the conversation.
 	Person time.Time `json:"person,omitzero"`
 	// Language is that of the last message whose language somebody asked for.
@@ -77,6 +84,9 @@ type Entry struct {
 	Fallback  bool   `json:"fallback,omitempty"`
 	Disclosed bool   `json:"disclosed,omitempty"`
 	Language  string `json:"language,omitempty"`
+	// Missed: nobody but the fallback had an answer, where somebody counts that. Met ends the row of those.
+	Missed bool `json:"missed,omitempty"`
+	Met    bool `json:"met,omitempty"`
 	// Person: a person took the conversation.
 	Person bool `json:"person,omitempty"`
 	// Added and Removed are labels.
@@ -91,7 +101,7 @@ type Entry struct {
 // Empty says whether an entry changes nothing.
 func (e *Entry) Empty() bool {
 	return e.Contact.IsZero() && !e.Known && !e.Answered && e.Rule == "" && !e.Replied && !e.Fallback && !e.Disclosed && e.Language == "" &&
-		!e.Person && len(e.Added)+len(e.Removed) == 0 && e.Burst.IsZero() && !e.Last
+		!e.Missed && !e.Met && !e.Person && len(e.Added)+len(e.Removed) == 0 && e.Burst.IsZero() && !e.Last
 }
 
 // Entry is what an event has changed already.
@@ -162,6 +172,14 @@ func (k *Known) take(e *Entry) {
 		if set.on && e.At.After(*set.at) {
 			*set.at = e.At
 		}
+	}
+	switch {
+	case e.Met:
+		k.Missed = 0
+	case e.Missed && e.At.Sub(k.LastMissed) > missedWithin:
+		k.Missed, k.LastMissed = 1, e.At
+	case e.Missed:
+		k.Missed, k.LastMissed = k.Missed+1, e.At
 	}
 	if e.Language != "" {
 		k.Language = e.Language
@@ -249,6 +267,15 @@ func (v View) Facts() Known {
 		k.take(&e)
 	}
 	return k
+}
+
+// MissedBefore is how many messages in a row, up to a time, nobody but the fallback had an answer to.
+func (v View) MissedBefore(at time.Time) int {
+	k := v.Facts()
+	if at.Sub(k.LastMissed) > missedWithin {
+		return 0
+	}
+	return k.Missed
 }
 
 // Contacted says whether it is known that the customer wrote before, or that the archive knew nothing of it.

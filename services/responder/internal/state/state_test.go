@@ -105,6 +105,52 @@ func TestTwoOwnersForAMomentLoseNothing(t *testing.T) {
 	require.Equal(t, 3, view(t, next, "new").Rule("r").Times, "taken again, it reads again")
 }
 
+// What another owner wrote since the record was read may change the decision: it is made again.
+func TestADecisionOnWhatIsNotTrueAnyMoreIsRefused(t *testing.T) {
+	t.Parallel()
+	bucket := holdstest.New()
+	old, next := state.New(bucket, state.Options{TTL: time.Hour}), state.New(bucket, state.Options{TTL: time.Hour})
+	seen := func(s *state.Store) *state.Record {
+		r, err := s.Get(t.Context(), conv)
+		require.NoError(t, err)
+		return r
+	}
+	nothing, same := seen(old), seen(next)
+	require.NoError(t, old.Decided(t.Context(), conv, nothing, state.Entry{Event: "a", At: at(0), Rule: "r"}))
+	require.ErrorIs(t, next.Decided(t.Context(), conv, same, state.Entry{Event: "b", At: at(1), Rule: "r"}), state.ErrStale, "there was nothing, and now there is")
+	require.Equal(t, 1, seen(next).Before("b").Rule("r").Times, "it is read again by itself")
+	require.NoError(t, next.Decided(t.Context(), conv, seen(next), state.Entry{Event: "b", At: at(1), Rule: "r"}))
+	require.ErrorIs(t, old.Decided(t.Context(), conv, seen(old), state.Entry{Event: "c", At: at(2), Rule: "r"}), state.ErrStale, "it was changed meanwhile")
+	require.NoError(t, old.Decided(t.Context(), conv, seen(old), state.Entry{Event: "c", At: at(2), Rule: "r"}))
+	require.NoError(t, old.Decided(t.Context(), conv, seen(old), state.Entry{Event: "c", At: at(9), Rule: "r"}), "what is remembered already is no change")
+	require.Equal(t, 3, view(t, state.New(bucket, state.Options{}), "new").Rule("r").Times)
+	require.Equal(t, 3, bucket.Writes())
+}
+
+// Messages without an answer count in a row: until one has an answer, and while they come within a day of each other.
+func TestMessagesWithoutAnAnswerCountInARow(t *testing.T) {
+	t.Parallel()
+	s := state.New(holdstest.New(), state.Options{TTL: time.Hour})
+	add := func(n, minute int, missed bool) {
+		require.NoError(t, s.Add(t.Context(), conv, state.Entry{Event: fmt.Sprint("ev_", n), At: at(minute), Missed: missed, Met: !missed}))
+	}
+	add(0, 0, true)
+	add(1, 1, true)
+	require.Equal(t, 2, view(t, s, "new").MissedBefore(at(2)))
+	require.Equal(t, 1, view(t, s, "ev_1").MissedBefore(at(1)), "what comes again counts what was before it")
+	require.Equal(t, 2, view(t, s, "new").MissedBefore(at(1+24*60)))
+	require.Zero(t, view(t, s, "new").MissedBefore(at(2+24*60)))
+	add(2, 3, false)
+	require.Zero(t, view(t, s, "new").MissedBefore(at(4)))
+	add(3, 5, true)
+	add(4, 6+24*60, true)
+	require.Equal(t, 1, view(t, s, "new").MissedBefore(at(6+24*60)), "a day later is not in a row")
+	for n := range 30 { // what the journal forgets still counts
+		add(10+n, 2000+n, true)
+	}
+	require.Equal(t, 31, view(t, s, "new").MissedBefore(at(2040)))
+}
+
 // A partition that is taken while a record is being written, even another one, must not leave the record of before in memory.
 func TestWhatWasWrittenWhileAPartitionWasTakenIsSeen(t *testing.T) {
 	t.Parallel()

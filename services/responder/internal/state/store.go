@@ -47,7 +47,6 @@ type Store struct {
 type item struct {
 	conversation dm.Conversation
 	record       *Record
-	revision     uint64 // 0: there is no value
 }
 
 // New makes a Store on a bucket.
@@ -70,6 +69,9 @@ func (s *Store) Get(ctx context.Context, c dm.Conversation) (*Record, error) {
 	return it.record, nil
 }
 
+// ErrStale is a decision that was made on what is not true any more.
+var ErrStale = errors.New("the conversation was changed by somebody else since it was read")
+
 // errChanging is a record that others change again and again.
 var errChanging = errors.New("the record keeps changing")
 
@@ -82,20 +84,35 @@ func (s *Store) Add(ctx context.Context, c dm.Conversation, e Entry) error {
 		if err != nil {
 			return err
 		}
-		after := it.record.with(e)
-		if after == it.record {
-			return nil
-		}
-		err = s.write(ctx, it, after)
-		if err == nil {
-			return nil
-		}
-		s.drop(c)
-		if !errors.Is(err, bus.ErrWrongRevision) && !errors.Is(err, bus.ErrKeyExists) {
-			return fmt.Errorf("remember an event of %s: %w", c, err)
+		if err = s.add(ctx, it, e); !errors.Is(err, ErrStale) {
+			return err
 		}
 	}
 	return fmt.Errorf("remember an event of %s: %w", c, errChanging)
+}
+
+// Decided is Add for what was decided on a record that [Store.Get] gave. If there is another by now it remembers nothing and the
+// error is [ErrStale]: the event is to be decided again, by what is known then.
+func (s *Store) Decided(ctx context.Context, c dm.Conversation, seen *Record, e Entry) error {
+	e.At = e.At.UTC()
+	return s.add(ctx, item{conversation: c, record: seen}, e)
+}
+
+// add writes what a record becomes. Whatever goes wrong, the next one reads the bucket again.
+func (s *Store) add(ctx context.Context, it item, e Entry) error {
+	after := it.record.with(e)
+	if after == it.record {
+		return nil
+	}
+	err := s.write(ctx, it, after)
+	if err == nil {
+		return nil
+	}
+	s.drop(it.conversation)
+	if errors.Is(err, bus.ErrWrongRevision) || errors.Is(err, bus.ErrKeyExists) {
+		err = fmt.Errorf("%w: %w", ErrStale, err)
+	}
+	return fmt.Errorf("remember an event of %s: %w", it.conversation, err)
 }
 
 // Forget empties the memory: somebody else may have written since. The owner of a partition calls it when it has become that.
@@ -130,8 +147,8 @@ func (s *Store) get(ctx context.Context, c dm.Conversation) (item, error) {
 	case err != nil:
 		return it, fmt.Errorf("read what is remembered of %s: %w", c, err)
 	default:
-		it.revision = e.Revision
 		it.record = s.decode(ctx, c, e)
+		it.record.revision = e.Revision
 	}
 	s.put(it, taken)
 	return it, nil
@@ -158,10 +175,10 @@ func (s *Store) write(ctx context.Context, before item, after *Record) error {
 	taken := s.taken
 	s.mu.Unlock()
 	key := topology.ConversationKey(before.conversation)
-	if before.revision == 0 {
-		before.revision, err = s.bucket.CreateFor(ctx, key, value, s.o.TTL)
+	if at := before.record.revision; at == 0 {
+		after.revision, err = s.bucket.CreateFor(ctx, key, value, s.o.TTL)
 	} else {
-		before.revision, err = s.bucket.UpdateFor(ctx, key, value, before.revision, s.o.TTL)
+		after.revision, err = s.bucket.UpdateFor(ctx, key, value, at, s.o.TTL)
 	}
 	if err != nil {
 		return err

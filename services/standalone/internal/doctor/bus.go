@@ -188,6 +188,9 @@ func (x *busExamination) readers(ctx context.Context, s topology.Stream, stream 
 	found := map[string]*reader{}
 	list := stream.ListConsumers(ctx)
 	for c := range list.Info() {
+		if c.Config.InactiveThreshold >= bus.KeptUnread && c.NumWaiting == 0 {
+			continue // something that was switched off: the server forgets it
+		}
 		stage, _, _ := strings.Cut(c.Name, "-")
 		if found[stage] == nil {
 			found[stage] = &reader{}

@@ -203,7 +203,11 @@ func (x *Explanation) outbound(ctx context.Context, a Archive) error {
 	return err
 }
 
+// ofIntent is an intent's decision. Its trace leaves out what the intent says itself; that is put back.
 func ofIntent(i *repository.Intent) *Decision {
+	if i.Trace != nil {
+		i.Trace.Expand(i.RuleID, i.RuleName, i.MatchedOn)
+	}
 	return &Decision{Origin: i.Origin, RuleID: i.RuleID, RuleName: i.RuleName, MatchedOn: i.MatchedOn, Trace: i.Trace}
 }
 

@@ -119,13 +119,13 @@ func (p *printer) decision(x *Explanation) {
 	}
 	p.line("decision")
 	p.line("  %s", d.said())
-	p.field("reason", d.Reason)
+	p.field("reason", worded(d.Reason))
 	t := d.Trace
 	if t == nil {
 		return
 	}
 	if t.Why != d.Reason {
-		p.field("why", t.Why)
+		p.field("why", worded(t.Why))
 	}
 	p.field("at", at(t.At))
 	if t.Micros > 0 {
@@ -173,7 +173,7 @@ func (d *Decision) said() string {
 		}
 		return s
 	case dm.OriginFallback:
-		return "answered with the fallback: no rule matched"
+		return "answered with the fallback"
 	case dm.OriginEngine:
 		return "answered by an engine"
 	case dm.OriginOperator:

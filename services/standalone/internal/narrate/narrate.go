@@ -80,6 +80,10 @@ func (n *Narrator) tell(m *nats.Msg) {
 }
 
 func (n *Narrator) event(e dm.Event) {
+	if e.Source == dm.SourceParley {
+		n.made(&e)
+		return
+	}
 	text := string(e.Kind)
 	switch {
 	case e.Kind == dm.KindEcho || e.Kind == dm.KindSeen || e.Kind == dm.KindEditNoop:

@@ -49,6 +49,38 @@ func TestOneLineForEachThing(t *testing.T) {
 	require.Regexp(t, `dead .*dm\.dead\.sender\.1$`, lines[4])
 }
 
+func TestWhatHappenedHereIsToldInWords(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	n := &Narrator{out: &out, seen: map[string]bool{}}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	tell := func(id string, kind dm.EventKind, change func(*dm.Event)) {
+		e := dm.Event{ID: id, Conversation: dm.Conversation{Channel: dm.ChannelInstagram, Account: "1", Customer: "7001"}, Kind: kind, KnownAccount: true, ReceivedAt: at, Source: dm.SourceParley}
+		change(&e)
+		n.tell(message(t, "dm.event.0.1."+string(kind), envelope.Event(e, "")))
+	}
+	silent := func(e *dm.Event) { e.Decision = &dm.Decision{Reason: "burst"} }
+	tell("1", dm.KindDecision, silent)
+	tell("1", dm.KindDecision, silent) // it happened once
+	tell("2", dm.KindHold, func(e *dm.Event) {
+		e.Hold = &dm.Hold{Holder: dm.HolderPerson, Reason: dm.HoldHandOff, By: "rule human", At: at, Until: at.Add(time.Hour)}
+	})
+	tell("3", dm.KindHold, func(e *dm.Event) {
+		e.Hold = &dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOperator, By: "ann\x1b", At: at}
+	})
+	tell("4", dm.KindLabel, func(e *dm.Event) {
+		e.Labels = &dm.Labels{Added: []string{"b2b"}, Removed: []string{"new"}, By: "rule label"}
+	})
+	tell("5", dm.KindProfile, func(e *dm.Event) { e.Profile = &dm.Profile{Name: "Anna", Username: "anna"} })
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Len(t, lines, 5, out.String())
+	require.Regexp(t, `rule +7001 +no answer: the customer wrote again at once`, lines[0])
+	require.Regexp(t, `hold +7001 +a person has the conversation, the bot is silent until \d+ Jan \d\d:\d\d: the bot handed it over \(rule human\)$`, lines[1])
+	require.Regexp(t, `hold +7001 +the bot has the conversation again: somebody here said so \(ann·\)$`, lines[2])
+	require.Regexp(t, `tag +7001 +labels \+“b2b” −“new” \(rule label\)$`, lines[3])
+	require.Regexp(t, `who +7001 +is Anna @anna$`, lines[4])
+}
+
 func TestATextCannotCommandTheTerminal(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "“·[2Jhello there· 👩‍👩‍👧 سعر”", quote("\x1b[2Jhello\nthere\x07 👩‍👩‍👧 سعر"))
