@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/signed"
 	"github.com/parley-dm/parley/services/console"
-	"github.com/parley-dm/parley/services/console/internal/hooks"
 	"github.com/parley-dm/parley/services/console/internal/store"
 	"github.com/parley-dm/parley/services/console/internal/webtest"
 )
@@ -114,7 +114,7 @@ func TestAWebhookIsAddedToldAndToldAgain(t *testing.T) {
 	require.Eventually(t, func() bool { _, body = owner.Get(path); return strings.Contains(body, ">delivered<") }, 30*time.Second, 20*time.Millisecond)
 	require.Equal(t, 1, audited(t, site, "webhook.sent_again", "webhook:"+id))
 	calls := told.calls()
-	require.Equal(t, hooks.Sign(secret, []byte(calls[len(calls)-1].body)), calls[len(calls)-1].signature)
+	require.Equal(t, signed.Sign(secret, []byte(calls[len(calls)-1].body)), calls[len(calls)-1].signature)
 	var what struct{ Message struct{ Text string } }
 	require.NoError(t, json.Unmarshal([]byte(calls[0].body), &what))
 	require.Equal(t, "hello <b>you</b>", what.Message.Text)
@@ -129,7 +129,7 @@ func TestAWebhookIsAddedToldAndToldAgain(t *testing.T) {
 	require.Eventually(t, func() bool {
 		calls := told.calls()
 		last := calls[len(calls)-1]
-		return strings.Contains(last.body, "and?") && last.signature == hooks.Sign(second, []byte(last.body))
+		return strings.Contains(last.body, "and?") && last.signature == signed.Sign(second, []byte(last.body))
 	}, 30*time.Second, 20*time.Millisecond, "it is signed with the new secret")
 	require.Equal(t, 1, audited(t, site, "webhook.secret_changed", "webhook:"+id))
 	require.Zero(t, count(t, site, `SELECT count(*) FROM audit_log WHERE audit_log::text LIKE '%' || $1 || '%' OR audit_log::text LIKE '%' || $2 || '%'`, secret, second))
