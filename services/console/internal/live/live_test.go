@@ -62,8 +62,10 @@ func TestWhoIsTooSlowIsToldThatSomethingWasMissed(t *testing.T) {
 	for i := range 200 {
 		hub.Changed(conversation("178", string(rune('a'+i))))
 	}
-	for range 200 {
-		<-quick.Changes()
+	for heard := 0; heard < 200; heard++ {
+		if c := <-quick.Changes(); c.Missed { // a busy machine is not quick; but then a buffer's worth was told
+			break
+		}
 	}
 	missed := false
 	for range len(slow.Changes()) {
