@@ -107,6 +107,7 @@ func newOutbound(t *testing.T) *outbound {
 	in.Host = host
 	o.p, err = pipeline.Open(t.Context(), pipeline.Options{Service: "test", Common: in.Common, NATS: in.NATS, Host: host})
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, o.p.Close()) })
 	require.NoError(t, o.p.HandleDeliveries("deliveries", pipeline.Consume{Shared: true}, func(_ context.Context, e envelope.Envelope[dm.Delivery]) ([]pipeline.Outgoing, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
