@@ -76,6 +76,14 @@ func start(t *testing.T, name string, conn *bus.Conn) *replica {
 	return r
 }
 
+// pair is two replicas on one server.
+func pair(t *testing.T) (server *bustest.Server, a, b *replica) {
+	t.Helper()
+	server = bustest.Start(t)
+	topologyOn(t, server)
+	return server, start(t, "a", server.Connect()), start(t, "b", server.Connect())
+}
+
 func (r *replica) opens(t *testing.T, lanes ...uint16) {
 	t.Helper()
 	require.Eventually(t, func() bool { return r.Open(lanes) }, patience, time.Millisecond)
@@ -94,9 +102,7 @@ func record(seconds int, lanes ...uint16) spool.Record {
 
 func TestWhatOneHoldsTheOtherDoesNotOvertake(t *testing.T) {
 	t.Parallel()
-	server := bustest.Start(t)
-	topologyOn(t, server)
-	a, b := start(t, "a", server.Connect()), start(t, "b", server.Connect())
+	_, a, b := pair(t)
 	b.opens(t, 1, 2)
 	a.opens(t)
 
@@ -127,9 +133,7 @@ func TestWhatOneHoldsTheOtherDoesNotOvertake(t *testing.T) {
 
 func TestWhoHoldsForLongIsNotHeldUpByTurns(t *testing.T) {
 	t.Parallel()
-	server := bustest.Start(t)
-	topologyOn(t, server)
-	a, b := start(t, "a", server.Connect()), start(t, "b", server.Connect())
+	_, a, b := pair(t)
 	b.opens(t)
 	old := time.Now().Add(-1000 * time.Second)
 	a.holds(old, 1)
@@ -141,9 +145,7 @@ func TestWhoHoldsForLongIsNotHeldUpByTurns(t *testing.T) {
 
 func TestOneThatDiedIsNotWaitedForLong(t *testing.T) {
 	t.Parallel()
-	server := bustest.Start(t)
-	topologyOn(t, server)
-	a, b := start(t, "a", server.Connect()), start(t, "b", server.Connect())
+	server, a, b := pair(t)
 	b.opens(t)
 	a.holds(noon, 1)
 	a.Tell(t.Context())
@@ -159,9 +161,7 @@ func TestOneThatDiedIsNotWaitedForLong(t *testing.T) {
 
 func TestAfterAnOutageItOpensWhenOthersAreBackToo(t *testing.T) {
 	t.Parallel()
-	server := bustest.Start(t)
-	topologyOn(t, server)
-	a, b := start(t, "a", server.Connect()), start(t, "b", server.Connect())
+	server, a, b := pair(t)
 	a.opens(t)
 	b.opens(t)
 	server.Down()
@@ -272,9 +272,7 @@ func TestOneThatStartsAsksTheOthers(t *testing.T) {
 // One that leaves with nothing in its spool is not waited for.
 func TestOneThatLeftIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	server := bustest.Start(t)
-	topologyOn(t, server)
-	a, b := start(t, "a", server.Connect()), start(t, "b", server.Connect())
+	server, a, b := pair(t)
 	a.opens(t)
 	b.opens(t)
 	a.stop()
