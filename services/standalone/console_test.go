@@ -83,7 +83,7 @@ func TestAPersonTakesOverWritesAndHandsBack(t *testing.T) {
 	w.serve()
 	require.Equal(t, http.StatusOK, w.post("7001", "m_1", "price?"))
 	w.eventually(func() bool { return len(w.replies("7001")) == 1 }, "the bot answers")
-	w.eventually(func() bool { return w.count(`SELECT count(*) FROM messages WHERE status = 'sent'`) == 1 }, "and it is archived")
+	w.eventually(func() bool { return w.count(`SELECT count(*) FROM messages WHERE status IN ('sent', 'received')`) == 2 }, "and both are archived")
 
 	anna := w.signIn(addr)
 	var id, heard string
