@@ -235,31 +235,6 @@ func (f *feed) expire() {
 	f.sub.bytes.wake()
 }
 
-// heartbeat tells the server about messages that are held for long.
-func (f *feed) heartbeat() {
-	interval := f.sub.s.cfg.AckWait / 3
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-f.ctx.Done():
-			return
-		case now := <-ticker.C:
-			f.mu.Lock()
-			var silent []*nats.Msg
-			for _, h := range f.held {
-				if now.Sub(h.heard) >= interval/2 {
-					silent = append(silent, h.msg)
-				}
-			}
-			f.mu.Unlock()
-			for _, msg := range silent {
-				_ = f.conn().send(msg, answerProgress)
-			}
-		}
-	}
-}
-
 // consumeError reacts to what the server, or the client, says of the consumer. A consumer that is gone is made again, and
 // so is one that does not answer (JetStream was not up yet, or the consumer was deleted while we were cut off): the client
 // would ask again only after it has missed several heartbeats, or never.

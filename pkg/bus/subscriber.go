@@ -34,7 +34,8 @@ type SubscriberConfig struct {
 	Batch     int
 	BatchWait time.Duration
 	// MaxHeld bounds the messages that the server may have handed to one consumer without an acknowledgement: those
-	// running and those queued behind them. Default 4 × MaxInFlight.
+	// running and those queued behind them. Default 4 × MaxInFlight, or with Batch two batches more than MaxInFlight: where
+	// no message waits for another's turn, what is queued deeper only has to be kept alive.
 	MaxHeld int
 	// MaxHeldBytes bounds their payloads, over all consumers of the subscriber; beyond it each consumer may have a sixteenth
 	// of it, or two messages of the largest size that the server takes, on its way. Default 64 MiB.
@@ -54,12 +55,18 @@ type SubscriberConfig struct {
 	Metrics   prometheus.Registerer
 }
 
+// heldPerFlight is how many messages are held for each that runs, so that a long queue of one key starves no other.
+const heldPerFlight = 4
+
 func (c *SubscriberConfig) setDefaults() {
 	if c.MaxInFlight <= 0 {
 		c.MaxInFlight = 256
 	}
 	if c.MaxHeld <= 0 {
-		c.MaxHeld = 4 * c.MaxInFlight
+		c.MaxHeld = heldPerFlight * c.MaxInFlight
+		if c.Batch > 1 {
+			c.MaxHeld = c.MaxInFlight + 2*c.Batch
+		}
 	}
 	if c.MaxHeldBytes <= 0 {
 		c.MaxHeldBytes = 64 << 20

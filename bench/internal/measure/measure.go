@@ -18,6 +18,8 @@ import (
 type Options struct {
 	// Each is how long one load lasts, Steady how long the one does that memory is watched under.
 	Each, Steady time.Duration
+	// Away is how long PostgreSQL is away, and how long the phases before and after it last.
+	Away time.Duration
 	// Tries bounds how often a figure is taken when others work on the machine; Until is when no more tries begin.
 	Tries int
 	Until time.Time

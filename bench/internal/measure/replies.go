@@ -169,14 +169,25 @@ func (a answers) broken() string {
 
 // answered posts messages and waits for their replies, and then for their rows.
 func (b *Bench) answered(ctx context.Context, in *site.Installation, l load) (answers, error) {
-	author := b.author(question)
-	track := traffic.NewTrack(author, mostWebhooks)
-	b.stub.Play(track, l.delay)
 	begun := b.spent(ctx, in)
 	before, err := rows(ctx, in)
 	if err != nil {
 		return answers{}, err
 	}
+	got, err := b.replied(ctx, in, l)
+	if err != nil {
+		return answers{}, err
+	}
+	got.archived, err = archived(ctx, in, before+2*got.Posted, 10*time.Second+4*l.lasts)
+	got.cost = b.spent(ctx, in).since(begun)
+	return got, err
+}
+
+// replied posts messages and waits for their replies only.
+func (b *Bench) replied(ctx context.Context, in *site.Installation, l load) (answers, error) {
+	author := b.author(question)
+	track := traffic.NewTrack(author, mostWebhooks)
+	b.stub.Play(track, l.delay)
 	posted, err := traffic.Load{
 		Addr: in.Webhooks, Author: author, Connections: b.o.Connections, Rate: l.rate, For: l.lasts, Most: mostWebhooks, Track: track,
 	}.Post(ctx)
@@ -190,20 +201,24 @@ func (b *Bench) answered(ctx context.Context, in *site.Installation, l load) (an
 			return answers{}, err
 		}
 	}
+	return answers{Answers: track.Answers(posted.Count), refused: posted.Refused}, nil
+}
+
+// archived waits until there are so many rows, and gives up after a while; it tells how long it took.
+func archived(ctx context.Context, in *site.Installation, wanted int, patience time.Duration) (time.Duration, error) {
 	begin := time.Now()
 	for {
 		now, err := rows(ctx, in)
 		if err != nil {
-			return answers{}, err
+			return 0, err
 		}
-		if now-before >= 2*posted.Count || time.Now().After(deadline) {
-			break
+		if now >= wanted || time.Since(begin) > patience {
+			return time.Since(begin), nil
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return answers{}, err
+			return 0, err
 		}
 	}
-	return answers{Answers: track.Answers(posted.Count), refused: posted.Refused, cost: b.spent(ctx, in).since(begun), archived: time.Since(begin)}, nil
 }
 
 // rows counts the messages that are archived for good: those of customers, and ours with their outcome.

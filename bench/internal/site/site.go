@@ -114,6 +114,12 @@ func (s *Site) PostgresCPU(ctx context.Context) time.Duration {
 	return machine.Spent(postmaster)
 }
 
+// TakePostgresAway kills PostgreSQL, BringPostgresBack starts it again with what it had.
+func (s *Site) TakePostgresAway(ctx context.Context) error { return s.postgres.Crash(ctx) }
+
+// BringPostgresBack is the end of TakePostgresAway.
+func (s *Site) BringPostgresBack(ctx context.Context) error { return s.postgres.Restart(ctx) }
+
 // Close ends PostgreSQL and removes the folder.
 func (s *Site) Close() error {
 	var err error
