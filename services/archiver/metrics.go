@@ -90,3 +90,8 @@ func (m *metrics) Back(after time.Duration) {
 	m.mu.Unlock()
 	m.log.Info("archive.back", "after_ms", after.Milliseconds())
 }
+
+// CaughtUp says that what had gathered is written, or is written at full speed from now on.
+func (m *metrics) CaughtUp(after time.Duration) {
+	m.log.Info("archive.caught_up", "after_ms", after.Milliseconds())
+}

@@ -36,9 +36,11 @@ type Options struct {
 type Observer interface {
 	Committed(rows int, took time.Duration)
 	Halved()
-	// Away is told each time that a batch could not be written through no fault of its own, Back when one could be again.
+	// Away is told each time that a batch could not be written through no fault of its own, Back when one could be again, and
+	// CaughtUp when what had gathered is written, or is no longer written slowly.
 	Away(err error)
 	Back(after time.Duration)
+	CaughtUp(after time.Duration)
 }
 
 // writer is what the batcher needs of a store.
@@ -61,6 +63,7 @@ type Batcher struct {
 	done chan struct{}
 	// gathering counts the facts that wait for a commit.
 	gathering atomic.Int64
+	pace      pace
 	leaving   context.Context
 	leave     context.CancelFunc
 	closed    chan struct{}
@@ -124,12 +127,12 @@ func (b *Batcher) run() {
 	timer := time.NewTimer(b.o.Wait)
 	defer timer.Stop()
 	for {
-		batch := b.next(timer)
+		batch, full := b.next(timer)
 		if batch == nil {
 			return
 		}
 		b.busy.Add(1)
-		b.commit(batch)
+		b.inTurn(batch, full)
 		b.busy.Add(-1)
 		select {
 		case b.done <- struct{}{}:
@@ -138,39 +141,39 @@ func (b *Batcher) run() {
 	}
 }
 
-// next gathers a batch; nil when closed. A batch whose time is over goes on growing while another is being written, which
-// makes fewer transactions of the same rows when the database is slow.
-func (b *Batcher) next(timer *time.Timer) []*request {
+// next gathers a batch, and says whether it is a full one; nil when closed. A batch whose time is over goes on growing while another is
+// being written, which makes fewer transactions of the same rows when the database is slow.
+func (b *Batcher) next(timer *time.Timer) (batch []*request, full bool) {
 	b.gather.Lock()
 	defer b.gather.Unlock()
 	var first *request
 	select {
 	case first = <-b.queue:
 	case <-b.closed:
-		return nil
+		return nil, false
 	}
 	batch, rows := []*request{first}, first.rows
 	timer.Reset(b.o.Wait)
 	due := false
-	for rows < b.o.Rows {
+	for most := b.pace.most(b.o.Rows); rows < most; {
 		select {
 		case r := <-b.queue:
 			batch, rows = append(batch, r), rows+r.rows
 		case <-timer.C:
 			if due || b.busy.Load() == 0 {
-				return batch
+				return batch, false
 			}
 			due = true
 			timer.Reset(growth * b.o.Wait)
 		case <-b.done:
 			if due && b.busy.Load() == 0 {
-				return batch
+				return batch, false
 			}
 		case <-b.closed:
-			return batch
+			return batch, false
 		}
 	}
-	return batch
+	return batch, true
 }
 
 // commit writes a batch, for as long as that takes, and tells each handler.
@@ -207,6 +210,7 @@ func (b *Batcher) write(batch []*request) error {
 		err := b.attempt(facts)
 		if err == nil || isPoison(err) {
 			if !since.IsZero() {
+				b.pace.back(time.Since(since))
 				b.observer.Back(time.Since(since))
 			}
 			if err == nil {

@@ -160,12 +160,13 @@ func TestRowsMadeByHandAreRespected(t *testing.T) {
 		`SELECT concat_ws(' ', message_text, metadata->>'note', metadata->'reaction'->>'emoji') FROM messages WHERE mid = 'hand'`))
 }
 
-type counter struct{ rows, commits, halved, away, back atomic.Int64 }
+type counter struct{ rows, commits, halved, away, back, caughtUp atomic.Int64 }
 
 func (c *counter) Committed(rows int, _ time.Duration) { c.rows.Add(int64(rows)); c.commits.Add(1) }
 func (c *counter) Halved()                             { c.halved.Add(1) }
 func (c *counter) Away(error)                          { c.away.Add(1) }
 func (c *counter) Back(time.Duration)                  { c.back.Add(1) }
+func (c *counter) CaughtUp(time.Duration)              { c.caughtUp.Add(1) }
 
 func batcher(t *testing.T, pool *pgxpool.Pool, o store.Options) (*store.Batcher, *counter) {
 	t.Helper()
