@@ -20,7 +20,7 @@ func wroteADay(t *testing.T, site *webtest.Site, account string, matched, unmatc
 	t.Helper()
 	var conversation string
 	require.NoError(t, site.DB.QueryRow(t.Context(), `INSERT INTO conversations (page_id, instagram_user_id) VALUES ($1, '7001') RETURNING id::text`, account).Scan(&conversation))
-	began := time.Now().UTC().Add(-26 * time.Hour).Truncate(time.Hour)
+	began := time.Now().UTC().Add(-24 * time.Hour).Truncate(time.Hour) // within what is counted again and again
 	for n := range matched + unmatched {
 		at := began.Add(time.Duration(n) * time.Minute)
 		text, intent := "price?", `{"id":"in_%[1]d","part":0,"of":1,"event_id":"ev_%[2]s%[1]d","origin":"rule","rule_id":"8b7","rule_name":"<b>price</b>","trace":{"language":"en"}}`
@@ -45,7 +45,7 @@ func TestAnalyticsCountsWhatWasSaid(t *testing.T) {
 	// The console counts too: whoever comes second leaves it to the other.
 	require.Eventually(t, func() bool {
 		require.NoError(t, counter.Count(t.Context()))
-		hours, err := site.Store.Hours(t.Context(), store.StatsFilter{Scope: store.All, From: time.Now().Add(-48 * time.Hour), To: time.Now()})
+		hours, err := site.Store.Stats(t.Context(), store.StatsFilter{Scope: store.All, From: time.Now().Add(-48 * time.Hour), To: time.Now()})
 		require.NoError(t, err)
 		var total store.Stats
 		for i := range hours {
@@ -77,6 +77,62 @@ func TestAnalyticsCountsWhatWasSaid(t *testing.T) {
 	require.Len(t, strings.Split(strings.TrimSpace(csv), "\n"), 2, "who sees one account sees no other's figures")
 	_, body = site.As(store.Viewer, "172").Get("/analytics?days=7&account=171")
 	require.Contains(t, body, "Nothing was said in this range")
+}
+
+// The sums of days are those of their hours, also of hours that are counted again.
+func TestDaysAreTheSumsOfTheirHours(t *testing.T) {
+	t.Parallel()
+	site := webtest.Start(t, nil)
+	for n, account := range []string{"171", "172"} {
+		wroteADay(t, site, account, 150, 20+n)
+	}
+	last30Days := store.StatsFilter{Scope: store.All, From: time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -29), To: time.Now()}
+	for _, f := range []store.StatsFilter{last30Days, {Scope: store.Scope{"172"}, From: last30Days.From, To: last30Days.To}} {
+		wanted := int64(340 + 1)
+		if len(f.Scope) > 0 {
+			wanted = 171
+		}
+		require.Eventually(t, func() bool {
+			require.NoError(t, rollup.New(site.Store, telemetry.Discard().Log, time.Now).Count(t.Context()))
+			total, busy, _, _ := figures(t, site, f, true)
+			return total.Inbound == wanted && sum(busy) == wanted
+		}, 20*time.Second, 20*time.Millisecond)
+		hourly, hourlyBusy, hourlyRules, hourlyLanguages := figures(t, site, f, false)
+		daily, dailyBusy, dailyRules, dailyLanguages := figures(t, site, f, true)
+		require.Equal(t, hourly, daily)
+		require.Equal(t, hourlyBusy, dailyBusy)
+		require.Equal(t, hourlyRules, dailyRules)
+		require.Equal(t, hourlyLanguages, dailyLanguages)
+		require.NotEmpty(t, dailyRules)
+		require.NotEmpty(t, dailyLanguages)
+	}
+}
+
+// figures reads what was counted of a range, by hours or by days.
+func figures(t *testing.T, site *webtest.Site, f store.StatsFilter, daily bool) (total store.Stats, busy store.Busy, rules, languages []store.Named) {
+	t.Helper()
+	f.Daily = daily
+	all, err := site.Store.Stats(t.Context(), f)
+	require.NoError(t, err)
+	for i := range all {
+		total.Add(&all[i])
+	}
+	busy, err = site.Store.BusyHours(t.Context(), f)
+	require.NoError(t, err)
+	rules, err = site.Store.TopNamed(t.Context(), f, store.NamedRules, 10)
+	require.NoError(t, err)
+	languages, err = site.Store.TopNamed(t.Context(), f, store.NamedLanguages, 10)
+	require.NoError(t, err)
+	return total, busy, rules, languages
+}
+
+func sum(busy store.Busy) (n int64) {
+	for _, hours := range busy {
+		for _, inbound := range hours {
+			n += inbound
+		}
+	}
+	return n
 }
 
 func TestAnalyticsInABrowser(t *testing.T) {

@@ -24,7 +24,7 @@ type awayWriter struct {
 	rows  int
 }
 
-func (w *awayWriter) Write(_ context.Context, facts []record.Facts) error {
+func (w *awayWriter) Write(ctx context.Context, facts []record.Facts) error {
 	first := facts[0].Messages[0].MID
 	w.mu.Lock()
 	if w.away {
@@ -38,7 +38,13 @@ func (w *awayWriter) Write(_ context.Context, facts []record.Facts) error {
 		w.most = max(w.most, w.now)
 	}
 	w.mu.Unlock()
-	time.Sleep(time.Millisecond) // a transaction's
+	transaction := time.NewTimer(time.Millisecond)
+	defer transaction.Stop()
+	select {
+	case <-transaction.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !held {

@@ -49,7 +49,7 @@ func (p *Pages) statsQuery(r *http.Request) statsQuery {
 	q.Scope, q.Account = web.ScopeOf(r), r.URL.Query().Get("account")
 	q.To = p.Now().UTC().Truncate(time.Hour).Add(time.Hour)
 	q.From = q.To.Add(-time.Duration(q.Days) * 24 * time.Hour)
-	if !q.Hourly() { // whole days
+	if q.Daily = !q.Hourly(); q.Daily { // whole days
 		q.From = q.To.Add(-time.Hour).Truncate(24*time.Hour).AddDate(0, 0, 1-q.Days)
 	}
 	return q
@@ -132,13 +132,18 @@ func (p *Pages) readAnalytics(ctx context.Context, d *analyticsData) error {
 	q := d.Query
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		hours, err := p.Store.Hours(ctx, q.StatsFilter)
-		for i := range hours {
-			d.Total.Add(&hours[i])
+		stats, err := p.Store.Stats(ctx, q.StatsFilter)
+		for i := range stats {
+			d.Total.Add(&stats[i])
 		}
 		d.P50, d.P95 = d.Total.Delays.Quantile(.5), d.Total.Delays.Quantile(.95)
-		d.Rows, d.Busy = steps(q, hours), busy(hours)
+		d.Rows = steps(q, stats)
 		slices.Reverse(d.Rows)
+		return err
+	})
+	group.Go(func() error {
+		hours, err := p.Store.BusyHours(ctx, q.StatsFilter)
+		d.Busy = busy(&hours)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -164,8 +169,8 @@ func (p *Pages) readAnalytics(ctx context.Context, d *analyticsData) error {
 	return group.Wait()
 }
 
-// steps puts hours together as the range shows them, with those in which nothing was said, oldest first.
-func steps(q statsQuery, hours []store.Stats) []store.Stats {
+// steps lists the hours or days of the range, with those in which nothing was said, oldest first.
+func steps(q statsQuery, stats []store.Stats) []store.Stats {
 	step := 24 * time.Hour
 	if q.Hourly() {
 		step = time.Hour
@@ -173,30 +178,25 @@ func steps(q statsQuery, hours []store.Stats) []store.Stats {
 	var out []store.Stats
 	for at := q.From; at.Before(q.To); at = at.Add(step) {
 		s := store.Stats{At: at}
-		for len(hours) > 0 && hours[0].At.Before(at.Add(step)) {
-			s.Add(&hours[0])
-			hours = hours[1:]
+		for len(stats) > 0 && stats[0].At.Before(at.Add(step)) {
+			s.Add(&stats[0])
+			stats = stats[1:]
 		}
 		out = append(out, s)
 	}
 	return out
 }
 
-// busy counts customers' messages by the day of the week, Monday first, and the hour (UTC).
-func busy(hours []store.Stats) (days [7]busyDay) {
+// busy names the days of the week and marks each hour.
+func busy(counts *store.Busy) (days [7]busyDay) {
 	most := int64(1)
-	for i := range days {
+	for _, hours := range counts {
+		most = max(most, slices.Max(hours[:]))
+	}
+	for i, hours := range counts {
 		days[i].Name = time.Weekday((i + 1) % 7).String()[:3]
-	}
-	for _, h := range hours {
-		cell := &days[(int(h.At.Weekday())+6)%7].Hours[h.At.Hour()]
-		cell.Count += h.Inbound
-		most = max(most, cell.Count)
-	}
-	for i := range days {
-		for n := range days[i].Hours {
-			cell := &days[i].Hours[n]
-			cell.Level = int((cell.Count*5 + most - 1) / most)
+		for n, count := range hours {
+			days[i].Hours[n] = busyHour{Count: count, Level: int((count*5 + most - 1) / most)}
 		}
 	}
 	return days

@@ -13,12 +13,12 @@ import (
 // analyticsChart draws one chart of the page.
 func (p *Pages) analyticsChart(w http.ResponseWriter, r *http.Request) error {
 	q := p.statsQuery(r)
-	hours, err := p.Store.Hours(r.Context(), q.StatsFilter)
+	stats, err := p.Store.Stats(r.Context(), q.StatsFilter)
 	if err != nil {
 		return err
 	}
 	c := graphs.Chart{Dark: r.URL.Query().Get("dark") != ""}
-	rows := steps(q, hours)
+	rows := steps(q, stats)
 	series := func(name string, value func(store.Stats) float64) {
 		values := make([]float64, len(rows))
 		for i, s := range rows {

@@ -10,7 +10,8 @@ import (
 // analyticsCSV gives the figures behind the page, hour by hour.
 func (p *Pages) analyticsCSV(w http.ResponseWriter, r *http.Request) error {
 	q := p.statsQuery(r)
-	hours, err := p.Store.Hours(r.Context(), q.StatsFilter)
+	q.Daily = false
+	hours, err := p.Store.Stats(r.Context(), q.StatsFilter)
 	if err != nil {
 		return err
 	}

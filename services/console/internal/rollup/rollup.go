@@ -1,4 +1,4 @@
-// Package rollup counts messages hour by hour, so that the page of analytics is quick whatever their number.
+// Package rollup counts messages hour by hour, and sums the hours day by day, so that the page of analytics is quick whatever their number.
 //
 // The current hour and the one before are counted once a minute; the day before once an hour, because rows arrive late, are sent late and
 // fail late. What was never counted, after an installation or a long absence, is caught up with from the oldest message on.
@@ -15,6 +15,7 @@ import (
 // Store counts.
 type Store interface {
 	RollUp(ctx context.Context, hour time.Time) (counted bool, err error)
+	RollUpDay(ctx context.Context, day time.Time) (counted bool, err error)
 	RolledUpUntil(ctx context.Context) (time.Time, error)
 }
 
@@ -22,7 +23,8 @@ const (
 	every = time.Minute
 	// late is how far back an hour may still change.
 	late = 26 * time.Hour
-	// hourTimeout bounds the counting of one hour.
+	day  = 24 * time.Hour
+	// hourTimeout bounds the counting of one hour, and the summing of one day.
 	hourTimeout = 2 * time.Minute
 	// oldest bounds what is caught up with.
 	oldest = 400 * 24 * time.Hour
@@ -73,7 +75,11 @@ func (c *Counter) Count(ctx context.Context) error {
 		from = first
 	}
 	for hour := from.Truncate(time.Hour); !hour.After(now); hour = hour.Add(time.Hour) {
-		counted, err := c.one(ctx, hour)
+		counted, err := c.one(ctx, hour, c.store.RollUp)
+		// A day is summed when its last hour is counted, and the one that goes on when all that is due is.
+		if next := hour.Add(time.Hour); err == nil && counted && (next.After(now) || next.Equal(next.Truncate(day))) {
+			counted, err = c.one(ctx, hour.Truncate(day), c.store.RollUpDay)
+		}
 		if err != nil || !counted {
 			return err // another console counts, or the database is away
 		}
@@ -84,8 +90,8 @@ func (c *Counter) Count(ctx context.Context) error {
 	return nil
 }
 
-func (c *Counter) one(ctx context.Context, hour time.Time) (bool, error) {
+func (c *Counter) one(ctx context.Context, at time.Time, count func(context.Context, time.Time) (bool, error)) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, hourTimeout)
 	defer cancel()
-	return c.store.RollUp(ctx, hour)
+	return count(ctx, at)
 }

@@ -69,34 +69,75 @@ FROM messages
 WHERE timestamp >= $1 AND timestamp < $2 AND direction = 'outbound' AND metadata #>> '{intent,trace,language}' IS NOT NULL
 GROUP BY account, metadata #>> '{intent,trace,language}'`
 
+const rollupDays = `
+INSERT INTO stats_days (account, day, inbound, by_rule, fallback, by_person, failed, delays, busy)
+SELECT d.account, $1, d.inbound, d.by_rule, d.fallback, d.by_person, d.failed,
+    coalesce((SELECT jsonb_object_agg(b.bucket, b.n) FROM (
+        SELECT e.key AS bucket, sum(e.value::bigint) AS n FROM stats_hours h CROSS JOIN LATERAL jsonb_each_text(h.delays) e
+        WHERE h.account = d.account AND h.hour >= $1 AND h.hour < $2 GROUP BY e.key) b), '{}'),
+    ARRAY (SELECT coalesce(h.inbound, 0) FROM generate_series(0, 23) n
+        LEFT JOIN stats_hours h ON h.account = d.account AND h.hour = $1 + n * interval '1 hour' ORDER BY n)
+FROM (
+    SELECT account, sum(inbound) AS inbound, sum(by_rule) AS by_rule, sum(fallback) AS fallback, sum(by_person) AS by_person, sum(failed) AS failed
+    FROM stats_hours WHERE hour >= $1 AND hour < $2 GROUP BY account
+) d`
+
+const rollupDayNames = `
+INSERT INTO stats_day_names (account, day, kind, id, name, count)
+SELECT account, $1, kind, id, max(name), sum(count) FROM stats_names WHERE hour >= $1 AND hour < $2 GROUP BY account, kind, id`
+
+// step is one statement of a roll-up.
+type step struct {
+	sql  string
+	args []any
+}
+
 // RollUp counts one hour anew, from its beginning. It is false when another console is counting.
 func (s *Store) RollUp(ctx context.Context, hour time.Time) (counted bool, err error) {
+	end := hour.Add(time.Hour)
+	counted, err = s.rollUp(ctx, []step{
+		{`DELETE FROM stats_hours WHERE hour = $1`, []any{hour}},
+		{`DELETE FROM stats_names WHERE hour = $1`, []any{hour}},
+		{rollupHours, []any{hour, end}},
+		{rollupDelays, []any{hour, end, rollupSample}},
+		{rollupNames, []any{hour, end}},
+		{`INSERT INTO stats_done (until) VALUES ($1) ON CONFLICT (single) DO UPDATE SET until = greatest(stats_done.until, excluded.until)`, []any{end}},
+	})
+	if err != nil {
+		return false, fmt.Errorf("count the hour %s: %w", hour.UTC().Format(time.RFC3339), err)
+	}
+	return counted, nil
+}
+
+// RollUpDay sums the hours of a day in UTC, as they were counted so far, from its beginning. It is false when another console is counting.
+func (s *Store) RollUpDay(ctx context.Context, day time.Time) (counted bool, err error) {
+	end := day.Add(24 * time.Hour)
+	counted, err = s.rollUp(ctx, []step{
+		{`DELETE FROM stats_days WHERE day = $1`, []any{day}},
+		{`DELETE FROM stats_day_names WHERE day = $1`, []any{day}},
+		{rollupDays, []any{day, end}},
+		{rollupDayNames, []any{day, end}},
+	})
+	if err != nil {
+		return false, fmt.Errorf("sum the day %s: %w", day.UTC().Format(time.DateOnly), err)
+	}
+	return counted, nil
+}
+
+// rollUp takes steps in one transaction, unless another console is counting.
+func (s *Store) rollUp(ctx context.Context, steps []step) (counted bool, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, rollupLock).Scan(&counted); err != nil || !counted {
 			return err
 		}
-		end := hour.Add(time.Hour)
-		for _, step := range []struct {
-			sql  string
-			args []any
-		}{
-			{`DELETE FROM stats_hours WHERE hour = $1`, []any{hour}},
-			{`DELETE FROM stats_names WHERE hour = $1`, []any{hour}},
-			{rollupHours, []any{hour, end}},
-			{rollupDelays, []any{hour, end, rollupSample}},
-			{rollupNames, []any{hour, end}},
-			{`INSERT INTO stats_done (until) VALUES ($1) ON CONFLICT (single) DO UPDATE SET until = greatest(stats_done.until, excluded.until)`, []any{end}},
-		} {
+		for _, step := range steps {
 			if _, err := tx.Exec(ctx, step.sql, step.args...); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return false, fmt.Errorf("count the hour %s: %w", hour.UTC().Format(time.RFC3339), err)
-	}
-	return counted, nil
+	return counted && err == nil, err
 }
 
 // RolledUpUntil is until when every hour was counted; where none was, the hour of the oldest message, and the zero time where

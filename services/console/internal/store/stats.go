@@ -16,10 +16,14 @@ type StatsFilter struct {
 	Scope    Scope
 	Account  string // one account; empty for all in the scope
 	From, To time.Time
+	// Daily reads the sums of whole days in UTC, which is much quicker over a long time: of each day whose beginning is in the range.
+	Daily bool
 }
 
-// inRange is the WHERE of every query here, for the arguments of [StatsFilter.args].
-const inRange = `hour >= $1 AND hour < $2 AND (cardinality($3::text[]) = 0 OR account = ANY ($3)) AND ($4 = '' OR account = $4)`
+// inRange is the WHERE of every query here on a column of times, for the arguments of [StatsFilter.args].
+func inRange(column string) string {
+	return column + ` >= $1 AND ` + column + ` < $2 AND (cardinality($3::text[]) = 0 OR account = ANY ($3)) AND ($4 = '' OR account = $4)`
+}
 
 func (f StatsFilter) args(more ...any) []any {
 	return append([]any{f.From, f.To, f.Scope, f.Account}, more...)
@@ -110,12 +114,16 @@ func (s *Stats) Add(o *Stats) {
 	s.Delays.Add(&o.Delays)
 }
 
-// Hours reads what was counted, hour by hour over all accounts, oldest first; hours in which nothing was said are left out. The
-// accounts' distributions are put one behind the other, which [Delays.read] adds up.
-func (s *Store) Hours(ctx context.Context, f StatsFilter) ([]Stats, error) {
-	rows, err := s.pool.Query(ctx, `SELECT hour, sum(inbound)::bigint, sum(by_rule)::bigint, sum(fallback)::bigint, sum(by_person)::bigint,
+// Stats reads what was counted, hour by hour or day by day over all accounts, oldest first; those in which nothing was said are left
+// out. The accounts' distributions are put one behind the other, which [Delays.read] adds up.
+func (s *Store) Stats(ctx context.Context, f StatsFilter) ([]Stats, error) {
+	table, at := "stats_hours", "hour"
+	if f.Daily {
+		table, at = "stats_days", "day"
+	}
+	rows, err := s.pool.Query(ctx, `SELECT `+at+`, sum(inbound)::bigint, sum(by_rule)::bigint, sum(fallback)::bigint, sum(by_person)::bigint,
 			sum(failed)::bigint, string_agg(delays::text, '')
-		FROM stats_hours WHERE `+inRange+` GROUP BY hour ORDER BY hour`, f.args()...)
+		FROM `+table+` WHERE `+inRange(at)+` GROUP BY 1 ORDER BY 1`, f.args()...)
 	if err != nil {
 		return nil, fmt.Errorf("read the statistics: %w", err)
 	}
@@ -132,6 +140,34 @@ func (s *Store) Hours(ctx context.Context, f StatsFilter) ([]Stats, error) {
 	return out, nil
 }
 
+// Busy is how many customers' messages there were by the day of the week, Monday first, and the hour, in UTC.
+type Busy [7][24]int64
+
+// BusyHours reads when customers wrote.
+func (s *Store) BusyHours(ctx context.Context, f StatsFilter) (busy Busy, err error) {
+	sql := `SELECT extract(isodow FROM hour AT TIME ZONE 'UTC')::int - 1, extract(hour FROM hour AT TIME ZONE 'UTC')::int, sum(inbound)::bigint
+		FROM stats_hours WHERE ` + inRange("hour") + ` GROUP BY 1, 2`
+	if f.Daily {
+		sql = `SELECT extract(isodow FROM day AT TIME ZONE 'UTC')::int - 1, h.nth::int - 1, sum(h.inbound)::bigint
+		FROM stats_days CROSS JOIN LATERAL unnest(busy) WITH ORDINALITY h (inbound, nth) WHERE ` + inRange("day") + ` GROUP BY 1, 2`
+	}
+	rows, err := s.pool.Query(ctx, sql, f.args()...)
+	if err != nil {
+		return busy, fmt.Errorf("read the busy hours: %w", err)
+	}
+	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct {
+		Weekday, Hour int
+		Inbound       int64
+	}])
+	if err != nil {
+		return busy, fmt.Errorf("read the busy hours: %w", err)
+	}
+	for _, c := range counts {
+		busy[c.Weekday][c.Hour] = c.Inbound
+	}
+	return busy, nil
+}
+
 // Named is how often something with a name was counted.
 type Named struct {
 	ID, Name string
@@ -146,7 +182,11 @@ const (
 
 // TopNamed lists the most frequent of a kind.
 func (s *Store) TopNamed(ctx context.Context, f StatsFilter, kind string, limit int) ([]Named, error) {
-	rows, err := s.pool.Query(ctx, `SELECT id, max(name), sum(count)::bigint FROM stats_names WHERE `+inRange+` AND kind = $5
+	table, at := "stats_names", "hour"
+	if f.Daily {
+		table, at = "stats_day_names", "day"
+	}
+	rows, err := s.pool.Query(ctx, `SELECT id, max(name), sum(count)::bigint FROM `+table+` WHERE `+inRange(at)+` AND kind = $5
 		GROUP BY id ORDER BY 3 DESC, id LIMIT $6`, f.args(kind, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("read the statistics by %s: %w", kind, err)
