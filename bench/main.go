@@ -37,8 +37,8 @@ func bench() int {
 	return 0
 }
 
-// onlyAsked is the subset that takes too long to be measured unasked.
-const onlyAsked = "away"
+// onlyAsked are the subsets that take too long to be measured unasked.
+var onlyAsked = []string{"away", "soak"}
 
 // The subsets, in the order in which they run.
 var subsets = []struct {
@@ -50,7 +50,8 @@ var subsets = []struct {
 	{"one", []string{site.ProgramParley}, (*measure.Bench).One},
 	{"separate", []string{site.ProgramNATS, "ingress", "responder", "sender", "archiver"}, (*measure.Bench).Separate},
 	{"archive", []string{site.ProgramNATS, "archiver"}, (*measure.Bench).Archive},
-	{onlyAsked, []string{site.ProgramParley}, (*measure.Bench).Away},
+	{"away", []string{site.ProgramParley}, (*measure.Bench).Away},
+	{"soak", []string{site.ProgramParley, site.ProgramSimulator}, (*measure.Bench).Soak},
 }
 
 // settings are what the flags say.
@@ -95,9 +96,10 @@ func parse(args []string, out io.Writer) (settings, error) {
 	for i, subset := range subsets {
 		names[i] = subset.name
 	}
-	flags.DurationVar(&s.Away, "away", 3*time.Minute, "how long PostgreSQL is away, with -only "+onlyAsked)
-	unasked := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == onlyAsked })
-	only := flags.String("only", strings.Join(unasked, ","), "what to measure, also "+onlyAsked)
+	flags.DurationVar(&s.Away, "away", 3*time.Minute, "how long PostgreSQL is away, with -only away")
+	flags.DurationVar(&s.Soak, "soak", time.Hour, "how long customers write, with -only soak; from 20m on it is judged")
+	unasked := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(onlyAsked, name) })
+	only := flags.String("only", strings.Join(unasked, ","), "what to measure, also "+strings.Join(onlyAsked, " and "))
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
@@ -108,8 +110,8 @@ func parse(args []string, out io.Writer) (settings, error) {
 			errs = append(errs, fmt.Errorf("-only: got %q, expected some of %s", name, strings.Join(names, ", ")))
 		}
 	}
-	if s.Each < time.Second || s.Away < time.Second || s.Steady < 4*time.Second {
-		errs = append(errs, errors.New("-each, -away, -steady: expected at least 1s, 1s and 4s"))
+	if s.Each < time.Second || s.Away < time.Second || s.Steady < 4*time.Second || s.Soak < time.Minute {
+		errs = append(errs, errors.New("-each, -away, -steady, -soak: expected at least 1s, 1s, 4s and 1m"))
 	}
 	if s.Tries < 1 || s.Connections < 1 {
 		errs = append(errs, errors.New("-tries, -connections: expected 1 or more"))

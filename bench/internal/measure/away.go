@@ -74,7 +74,7 @@ func (b *Bench) Away(ctx context.Context) (err error) {
 func awayRow(name string, in *site.Installation, got answers, first time.Duration, use machine.Use) (report.Row, time.Duration, error) {
 	resident, err := machine.Resident(in.One.PID())
 	p50, p99 := traffic.Percentile(got.Latencies, 50), traffic.Percentile(got.Latencies, 99)
-	detail := fmt.Sprintf("p50 %s, p99.9 %s; %.0f MB", milliseconds(p50), milliseconds(traffic.Percentile(got.Latencies, 99.9)), megabytes(resident))
+	detail := fmt.Sprintf("p50 %s, p99.9 %s; %.0f MB", milliseconds(p50), milliseconds(traffic.Percentile(got.Latencies, 99.9)), megabytes(float64(resident)))
 	if first > 0 {
 		detail = fmt.Sprintf("%.1f times that before; %s", float64(p99)/float64(first), detail)
 	}

@@ -20,6 +20,8 @@ type Options struct {
 	Each, Steady time.Duration
 	// Away is how long PostgreSQL is away, and how long the phases before and after it last.
 	Away time.Duration
+	// Soak is how long the long load lasts.
+	Soak time.Duration
 	// Tries bounds how often a figure is taken when others work on the machine; Until is when no more tries begin.
 	Tries int
 	Until time.Time

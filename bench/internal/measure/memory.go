@@ -38,7 +38,7 @@ func (b *Bench) idleMemory(ctx context.Context, in *site.Installation) error {
 	if err != nil {
 		return err
 	}
-	mb := megabytes(resident)
+	mb := megabytes(float64(resident))
 	b.add(report.Row{
 		Measure: "memory of parley serve, idle", Got: fmt.Sprintf("%.0f MB", mb), Value: mb, Floor: mostIdle, Less: true, Unit: " MB", Use: anyUse,
 		Detail: fmt.Sprintf("resident, PostgreSQL apart; it uses %.1f %% of a core, PostgreSQL %.1f %%", share(idle.parley), share(idle.postgres)),
@@ -59,19 +59,12 @@ func (b *Bench) steadyMemory(ctx context.Context, in *site.Installation, name st
 	if len(seen) < 8 {
 		return fmt.Errorf("memory was read %d times only", len(seen))
 	}
-	quarter := func(n int) float64 { // the mean of the n-th quarter
-		part := seen[n*len(seen)/4 : (n+1)*len(seen)/4]
-		var sum int64
-		for _, v := range part {
-			sum += v
-		}
-		return megabytes(sum) / float64(len(part))
-	}
-	grown := quarter(3) / quarter(2)
+	q := quarters(each(seen, func(bytes int64) float64 { return megabytes(float64(bytes)) }))
+	grown := q[3] / q[2]
 	row := report.Row{
-		Measure: fmt.Sprintf("memory at %d/s for %s, %s", steadyRate, b.o.Steady, name), Got: fmt.Sprintf("%.0f MB", quarter(3)), Use: use, Tries: 1,
+		Measure: fmt.Sprintf("memory at %d/s for %s, %s", steadyRate, b.o.Steady, name), Got: fmt.Sprintf("%.0f MB", q[3]), Use: use, Tries: 1,
 		Value: grown, Less: true, Unit: " times", Broken: got.broken(),
-		Detail: fmt.Sprintf("by quarters %.0f, %.0f, %.0f, %.0f MB: the last is %.2f times the one before", quarter(0), quarter(1), quarter(2), quarter(3), grown),
+		Detail: fmt.Sprintf("by quarters %s MB: the last is %.2f times the one before", q, grown),
 	}
 	if b.o.Steady >= judged {
 		row.Floor = flat
@@ -85,4 +78,4 @@ func (b *Bench) steadyMemory(ctx context.Context, in *site.Installation, name st
 // share is a percentage of one core during idleFor.
 func share(cpu time.Duration) float64 { return 100 * cpu.Seconds() / idleFor.Seconds() }
 
-func megabytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+func megabytes(bytes float64) float64 { return bytes / (1 << 20) }

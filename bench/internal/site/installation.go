@@ -20,8 +20,11 @@ type Installation struct {
 	// One is the process of all services, when there is one; Pprof where it tells its profiles, if it does.
 	One   *child.Child
 	Pprof string
+	// Data and Spool are the folders of the one process: of its bus, and of what ingress keeps while that is away.
+	Data, Spool string
 
-	children []*child.Child
+	simulator string // its URL, if there is one
+	children  []*child.Child
 }
 
 // CPU is the time that its processes have used so far.
@@ -113,7 +116,8 @@ func (s *Site) single(ctx context.Context, i *Installation, graphURL string, pro
 		return err
 	}
 	c := s.child("parley", admin, filepath.Join(s.dir, "parley"), env)
-	c.Env = append(c.Env, "DATA_DIR="+c.Log+".data")
+	i.Data, i.Spool = c.Log+".data", spool(c.Log)
+	c.Env = append(c.Env, "DATA_DIR="+i.Data)
 	c.Args = []string{"serve"}
 	if profiled {
 		if i.Pprof, err = child.FreeAddr(ctx); err != nil {

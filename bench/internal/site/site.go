@@ -56,8 +56,9 @@ type Options struct {
 
 // The programs.
 const (
-	ProgramNATS   = "nats-server"
-	ProgramParley = "parley"
+	ProgramNATS      = "nats-server"
+	ProgramParley    = "parley"
+	ProgramSimulator = "simulator"
 )
 
 func packageOf(program string) string {
@@ -186,6 +187,9 @@ func (s *Site) child(name, admin, path string, env []string) *child.Child {
 	s.children++
 	log := filepath.Join(s.dir, fmt.Sprintf("%02d-%s.log", s.children, name))
 	return child.New(child.Spec{
-		Name: name, Path: path, Env: append(append(child.Environ(), "SPOOL_DIR="+log+".spool"), env...), Admin: admin, Log: log,
+		Name: name, Path: path, Env: append(append(child.Environ(), "SPOOL_DIR="+spool(log)), env...), Admin: admin, Log: log,
 	})
 }
+
+// spool is the folder beside a log that ingress keeps webhooks in while the bus is away.
+func spool(log string) string { return log + ".spool" }
