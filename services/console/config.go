@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-dm/parley/pkg/accounts"
 	"github.com/parley-dm/parley/pkg/config"
+	"github.com/parley-dm/parley/pkg/mediastore"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/services/console/internal/oidc"
 )
@@ -32,6 +33,8 @@ type Config struct {
 	// TokenKey is the senders'.
 	TokenKey config.Secret `env:"TOKEN_KEY" help:"32 random bytes as base64 (openssl rand -base64 32): encrypts the tokens of Instagram logins, which are refreshed with it and die after 60 days without it"`
 	OIDC
+	// Media are the archivers'.
+	Media mediastore.Settings
 
 	// Host is lent by a process that runs several services.
 	Host *pipeline.Host `env:"-"`
@@ -76,7 +79,7 @@ func (c OIDC) Validate() error {
 
 // Validate reports every problem of the settings.
 func (c Config) Validate() error {
-	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.OIDC.Validate(), config.Addr("CONSOLE_ADDR", c.Addr)}
+	errs := []error{c.Common.Validate(), c.NATS.Validate(), c.Database.Validate(), c.OIDC.Validate(), c.Media.Validate(), config.Addr("CONSOLE_ADDR", c.Addr)}
 	if _, err := c.Public(); err != nil {
 		errs = append(errs, err)
 	}

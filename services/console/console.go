@@ -67,10 +67,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if provider != nil {
 		defer provider.Close()
 	}
+	media := cfg.Media.Library()
+	defer func() { err = errors.Join(err, media.Close()) }()
 	kept := store.New(pool, time.Now)
 	told := hooks.New(kept, hooks.Options{AllowPrivate: cfg.WebhooksPrivate, Log: tel.Log, Now: time.Now})
 	book, d, system := hooks.NewBook(kept, told), desk.New(p, kept, time.Now), ops.New(p, vault, time.Now)
-	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, desk: d, webhooks: book, ops: system, oidc: provider, api: api.Deps{ //nolint:contextcheck // each request brings its own
+	handler, err := newHandler(cfg, parts{tel: tel, store: kept, hub: hub, desk: d, webhooks: book, ops: system, oidc: provider, media: media, api: api.Deps{ //nolint:contextcheck // each request brings its own
 		Store: kept, Desk: d, Ops: system, Rules: repository.NewRules(pool), Webhooks: book, Log: tel.Log, Now: time.Now,
 	}})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
+	"github.com/parley-dm/parley/pkg/mediastore"
 	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/console/internal/api"
 	"github.com/parley-dm/parley/services/console/internal/desk"
@@ -33,7 +34,8 @@ type parts struct {
 	desk     *desk.Desk
 	webhooks *hooks.Book
 	ops      *ops.Ops
-	oidc     *oidc.Provider // nil without one
+	oidc     *oidc.Provider      // nil without one
+	media    *mediastore.Library // nil where media are not kept
 }
 
 // newHandler puts pages behind their middleware.
@@ -50,7 +52,11 @@ func newHandler(cfg Config, d parts) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := page.New(page.Deps{Store: d.store, View: renderer, Hub: d.hub, Desk: d.desk, Webhooks: d.webhooks, System: d.ops, AccountStates: d.ops, Tokens: d.ops, DeadLetters: d.ops, Resender: d.ops, Log: d.tel.Log, Now: time.Now}, page.Options{
+	deps := page.Deps{Store: d.store, View: renderer, Hub: d.hub, Desk: d.desk, Webhooks: d.webhooks, System: d.ops, AccountStates: d.ops, Tokens: d.ops, DeadLetters: d.ops, Resender: d.ops, Log: d.tel.Log, Now: time.Now}
+	if d.media != nil {
+		deps.Media = d.media
+	}
+	pages := page.New(deps, page.Options{
 		Sessions: web.SessionOptions{Public: public, Idle: cfg.SessionIdle, Max: cfg.SessionMax, Now: time.Now}, OIDC: d.oidc,
 		MediaHosts: cfg.MediaHosts, SimulatorURL: strings.TrimSuffix(cfg.SimulatorURL, "/"),
 	})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gabriel-vasile/mimetype"
 
+	"github.com/parley-dm/parley/pkg/mediastore"
 	"github.com/parley-dm/parley/pkg/publicnet"
 )
 
@@ -142,30 +143,30 @@ func (f *Fetcher) trusts(address string) bool {
 }
 
 // Fetch writes what a URL has to a file, and says what it is.
-func (f *Fetcher) Fetch(ctx context.Context, raw string, to *os.File) (Info, error) {
+func (f *Fetcher) Fetch(ctx context.Context, raw string, to *os.File) (mediastore.Info, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" || u.User != nil {
-		return Info{}, never("its URL cannot be used")
+		return mediastore.Info{}, never("its URL cannot be used")
 	}
 	client := f.public
 	switch {
 	case f.trusts(hostPort(u)):
 		client = f.trusted
 	case u.Scheme != "https":
-		return Info{}, never("its URL is not https")
+		return mediastore.Info{}, never("its URL is not https")
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
-		return Info{}, never("its URL cannot be used")
+		return mediastore.Info{}, never("its URL cannot be used")
 	}
 	request.Header.Set("User-Agent", "Parley")
 	response, err := client.Do(request)
 	if err != nil {
-		return Info{}, unreached(err)
+		return mediastore.Info{}, unreached(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if err := f.answered(response); err != nil {
-		return Info{}, err
+		return mediastore.Info{}, err
 	}
 	return f.take(response.Body, to)
 }
@@ -207,34 +208,34 @@ func (f *Fetcher) tooLarge() error {
 var instead = []string{"text/html", "application/xhtml+xml", "application/json"}
 
 // take copies a file within its bound and looks what it is.
-func (f *Fetcher) take(from io.Reader, to *os.File) (Info, error) {
+func (f *Fetcher) take(from io.Reader, to *os.File) (mediastore.Info, error) {
 	sum := sha256.New()
 	source := &noting{Reader: io.LimitReader(from, f.o.MaxBytes+1)}
 	n, err := io.Copy(io.MultiWriter(to, sum), source)
 	switch {
 	case source.err != nil:
-		return Info{}, source.err
+		return mediastore.Info{}, source.err
 	case err != nil:
-		return Info{}, fmt.Errorf("write a file: %w", err)
+		return mediastore.Info{}, fmt.Errorf("write a file: %w", err)
 	case n > f.o.MaxBytes:
-		return Info{}, f.tooLarge()
+		return mediastore.Info{}, f.tooLarge()
 	case n == 0:
-		return Info{}, refused("answered with nothing")
+		return mediastore.Info{}, refused("answered with nothing")
 	}
 	if _, err := to.Seek(0, io.SeekStart); err != nil {
-		return Info{}, fmt.Errorf("read a file: %w", err)
+		return mediastore.Info{}, fmt.Errorf("read a file: %w", err)
 	}
 	kind, err := mimetype.DetectReader(to)
 	if err != nil {
-		return Info{}, fmt.Errorf("read a file: %w", err)
+		return mediastore.Info{}, fmt.Errorf("read a file: %w", err)
 	}
 	for _, page := range instead {
 		if kind.Is(page) {
-			return Info{}, refused("answered with %s, which is no medium", page)
+			return mediastore.Info{}, refused("answered with %s, which is no medium", page)
 		}
 	}
 	content, _, _ := strings.Cut(kind.String(), ";")
-	return Info{ContentType: content, Bytes: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, nil
+	return mediastore.Info{ContentType: content, Bytes: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
 // noting remembers why reading ended, to tell a server that breaks off from a disk that is full.

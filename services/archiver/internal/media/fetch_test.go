@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/parley-dm/parley/pkg/mediastore"
 	"github.com/parley-dm/parley/pkg/postgres/pgtest"
 	"github.com/parley-dm/parley/pkg/publicnet"
 	"github.com/parley-dm/parley/services/archiver/internal/media"
@@ -31,7 +32,7 @@ func serve(t *testing.T, h http.HandlerFunc) (*httptest.Server, string) {
 }
 
 // fetch fetches into a file of its own.
-func fetch(t *testing.T, f *media.Fetcher, url string) (media.Info, string, error) {
+func fetch(t *testing.T, f *media.Fetcher, url string) (mediastore.Info, string, error) {
 	t.Helper()
 	to, err := os.Create(filepath.Join(t.TempDir(), "file"))
 	require.NoError(t, err)

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/mediastore"
 	"github.com/parley-dm/parley/pkg/postgres/pgtest"
 	"github.com/parley-dm/parley/services/archiver/internal/media"
 	"github.com/parley-dm/parley/services/archiver/internal/record"
@@ -63,12 +64,24 @@ func (b *bundle) Write(p []byte) (int, error) {
 	return b.logs.Write(p)
 }
 
+// files are those of a folder: whole ones (account/month/name), and those that are being written.
+func files(t *testing.T, folder string) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"*/*/*", ".incoming/*"} {
+		found, err := filepath.Glob(filepath.Join(folder, pattern))
+		require.NoError(t, err)
+		all = append(all, found...)
+	}
+	return all
+}
+
 // run starts an archiver's keeper and returns what stops it.
 func (b *bundle) run(workers int) (k *media.Keeper, stop func()) {
 	b.t.Helper()
 	f := media.NewFetcher(media.FetcherOptions{MaxBytes: 1 << 20, Trusted: []string{b.host}})
 	k, err := media.New(media.Deps{
-		Pool: b.pool, Open: func() (media.Store, error) { return media.OpenDir(b.folder) }, Fetcher: f,
+		Pool: b.pool, Open: func() (mediastore.Store, error) { return mediastore.OpenDir(b.folder) }, Fetcher: f,
 		Log: slog.New(slog.NewTextHandler(b, nil)), Metrics: prometheus.NewRegistry(),
 	}, media.Options{Workers: workers, Pauses: []time.Duration{time.Millisecond}})
 	require.NoError(b.t, err)

@@ -12,13 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-dm/parley/pkg/mediastore"
 	"github.com/parley-dm/parley/pkg/telemetry"
 )
 
@@ -48,45 +48,12 @@ const (
 // pauses are between one attempt and the next; the last one repeats.
 var pauses = []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
 
-// Info is what is known of a file.
-type Info struct {
-	// ContentType is what it is by its content. Bytes is its size, SHA256 that of its content in hexadecimal.
-	ContentType string
-	Bytes       int64
-	SHA256      string
-}
-
-// Draft is a file that nobody sees yet. Discard ends it, whatever came of it.
-type Draft struct {
-	*os.File
-	discard func()
-}
-
-// Discard closes it and removes what was not kept.
-func (d *Draft) Discard() {
-	_ = d.Close()
-	d.discard()
-}
-
-// Store keeps files.
-type Store interface {
-	// Name tells the store from every other.
-	Name() string
-	// Draft begins a file.
-	Draft() (*Draft, error)
-	// Keep makes it the file of a key, whole or not at all; one that was there is replaced.
-	Keep(ctx context.Context, d *Draft, key string, about Info) error
-	// Remove removes the file of a key; that there is none is no error.
-	Remove(ctx context.Context, key string) error
-	Close() error
-}
-
 // Deps is what a Keeper works with.
 type Deps struct {
 	// Pool is its own: the archive must not wait for a connection.
 	Pool *pgxpool.Pool
 	// Open opens the store; it is tried until it succeeds.
-	Open    func() (Store, error)
+	Open    func() (mediastore.Store, error)
 	Fetcher *Fetcher
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -104,7 +71,7 @@ type Options struct {
 type Keeper struct {
 	d       Deps
 	o       Options
-	store   Store
+	store   mediastore.Store
 	wake    chan struct{}
 	counted time.Time
 	metrics metrics
@@ -208,21 +175,21 @@ func (k *Keeper) fetchNext(ctx context.Context) (bool, error) {
 }
 
 // attempt fetches a file and keeps it.
-func (k *Keeper) attempt(ctx context.Context, j *job) (Info, error) {
+func (k *Keeper) attempt(ctx context.Context, j *job) (mediastore.Info, error) {
 	if j.URL == "" {
-		return Info{}, never("its message has no such attachment any more")
+		return mediastore.Info{}, never("its message has no such attachment any more")
 	}
 	draft, err := k.store.Draft()
 	if err != nil {
-		return Info{}, fmt.Errorf("begin a file: %w", err)
+		return mediastore.Info{}, fmt.Errorf("begin a file: %w", err)
 	}
 	defer draft.Discard()
 	info, err := k.d.Fetcher.Fetch(ctx, j.URL, draft.File)
 	if err != nil {
-		return Info{}, err
+		return mediastore.Info{}, err
 	}
 	if err := k.store.Keep(ctx, draft, j.Key, info); err != nil {
-		return Info{}, fmt.Errorf("keep a file: %w", err)
+		return mediastore.Info{}, fmt.Errorf("keep a file: %w", err)
 	}
 	return info, nil
 }
@@ -238,7 +205,7 @@ const (
 )
 
 // finish notes what came of an attempt.
-func (k *Keeper) finish(ctx context.Context, j *job, info Info, err error) (outcome, reason string) {
+func (k *Keeper) finish(ctx context.Context, j *job, info mediastore.Info, err error) (outcome, reason string) {
 	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), databaseTime)
 	defer cancel()
 	var noted bool

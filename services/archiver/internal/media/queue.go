@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-dm/parley/pkg/mediastore"
 )
 
 // claimNext is served by the index media_due. The claim is the new number of attempts, and lasts until due. A file that another
@@ -65,7 +67,7 @@ func (k *Keeper) claim(ctx context.Context) (j job, ok bool, err error) {
 	return j, true, nil
 }
 
-func (k *Keeper) stored(ctx context.Context, j *job, info Info) (bool, error) {
+func (k *Keeper) stored(ctx context.Context, j *job, info mediastore.Info) (bool, error) {
 	return k.note(ctx, noteStored, j, info.ContentType, info.Bytes, info.SHA256)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,7 +46,8 @@ type bubble struct {
 
 // medium is a picture, a recording, a file.
 type medium struct {
-	Name, URL string
+	// URL is Meta's link, which ends after days. Kept is a path of ours to the file, if it is kept, and Size how large it is.
+	Name, URL, Kept, Size string
 	// Shown: the browser may load it from where it is.
 	Image, Video, Audio bool
 }
@@ -57,7 +59,7 @@ type card struct {
 }
 
 // items puts messages and what happened in the order of their times.
-func (p *Pages) items(t *store.Talk, messages []store.ThreadMessage, happened []store.Happening) []item {
+func (p *Pages) items(t *store.Talk, messages []store.ThreadMessage, kept keptMedia, happened []store.Happening) []item {
 	texts := map[string]string{}
 	for i := range messages {
 		texts[messages[i].MID] = messages[i].Text
@@ -77,7 +79,7 @@ func (p *Pages) items(t *store.Talk, messages []store.ThreadMessage, happened []
 		}
 	}
 	for i := range messages {
-		b := p.bubble(t, &messages[i])
+		b := p.bubble(t, &messages[i], kept)
 		if quoted := messages[i].Meta.ReplyToMID; quoted != "" {
 			b.Quote = cmp.Or(texts[quoted], "an earlier message")
 		}
@@ -96,7 +98,7 @@ func (p *Pages) items(t *store.Talk, messages []store.ThreadMessage, happened []
 	return all
 }
 
-func (p *Pages) bubble(t *store.Talk, m *store.ThreadMessage) *bubble {
+func (p *Pages) bubble(t *store.Talk, m *store.ThreadMessage, kept keptMedia) *bubble {
 	b := &bubble{ID: m.ID, Text: m.Text, At: m.At, Deleted: m.DeletedAt != nil, Trace: "/inbox/" + t.ID + "/trace/" + m.ID}
 	b.Who, b.By = speaker(t, m)
 	if m.Direction == "outbound" {
@@ -112,8 +114,12 @@ func (p *Pages) bubble(t *store.Talk, m *store.ThreadMessage) *bubble {
 	if b.Deleted {
 		return b
 	}
-	for _, a := range m.Meta.Attachments {
-		b.Media = append(b.Media, p.medium(a.Type, a.URL, a.Title))
+	for i, a := range m.Meta.Attachments {
+		one := p.medium(a.Type, a.URL, a.Title)
+		if k, ok := kept[m.MID][i]; ok {
+			one.keep("/inbox/"+t.ID+"/media/"+m.ID+"/"+strconv.Itoa(i), a.Type, &k)
+		}
+		b.Media = append(b.Media, one)
 	}
 	part := sentPart(m)
 	if part != nil {

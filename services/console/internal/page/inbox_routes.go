@@ -21,6 +21,7 @@ func (p *Pages) inboxSection() section {
 			p.get(r, "/inbox/{id}/live", store.Viewer, p.inboxLive)
 			p.get(r, "/inbox/{id}/earlier", store.Viewer, p.inboxEarlier)
 			p.get(r, "/inbox/{id}/trace/{message}", store.Viewer, p.inboxTrace)
+			p.get(r, "/inbox/{id}/media/{message}/{position}", store.Viewer, p.inboxMedium)
 			p.post(r, "/inbox/{id}/send", store.Agent, p.inboxSend)
 			p.post(r, "/inbox/{id}/take", store.Agent, p.inboxTake)
 			p.post(r, "/inbox/{id}/hand-back", store.Agent, p.inboxHandBack)

@@ -205,7 +205,11 @@ func (p *Pages) threadData(r *http.Request, t *store.Talk, messages []store.Thre
 			return nil, err
 		}
 	}
-	d.Items = p.items(t, messages, happened)
+	kept, err := p.keptOf(ctx, t.Account, messages)
+	if err != nil {
+		return nil, err
+	}
+	d.Items = p.items(t, messages, kept, happened)
 	return d, nil
 }
 

@@ -35,6 +35,7 @@ type Deps struct {
 	Tokens        Tokens
 	DeadLetters   DeadLetters
 	Resender      Resender
+	Media         Media // nil where attachments are not kept
 	Log           *slog.Logger
 	Now           func() time.Time
 }

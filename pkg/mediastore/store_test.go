@@ -1,4 +1,4 @@
-package media_test
+package mediastore_test
 
 import (
 	"crypto/hmac"
@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,11 +18,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/parley-dm/parley/services/archiver/internal/media"
+	"github.com/parley-dm/parley/pkg/mediastore"
 )
 
 // put keeps a content under a key.
-func put(t *testing.T, s media.Store, key, content string) error {
+func put(t *testing.T, s mediastore.Store, key, content string) error {
 	t.Helper()
 	draft, err := s.Draft()
 	require.NoError(t, err)
@@ -29,7 +30,7 @@ func put(t *testing.T, s media.Store, key, content string) error {
 	_, err = draft.WriteString(content)
 	require.NoError(t, err)
 	sum := sha256.Sum256([]byte(content))
-	return s.Keep(t.Context(), draft, key, media.Info{ContentType: "image/png", Bytes: int64(len(content)), SHA256: hex.EncodeToString(sum[:])})
+	return s.Keep(t.Context(), draft, key, mediastore.Info{ContentType: "image/png", Bytes: int64(len(content)), SHA256: hex.EncodeToString(sum[:])})
 }
 
 // files are those of a folder, by their paths in it.
@@ -50,7 +51,7 @@ func files(t *testing.T, folder string) []string {
 func TestAFolderHasWholeFilesOnly(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "made", "by", "it")
-	d, err := media.OpenDir(folder)
+	d, err := mediastore.OpenDir(folder)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, d.Close()) }()
 	require.NoError(t, put(t, d, "178/2026-11/a", "one"))
@@ -87,7 +88,7 @@ func TestAFolderIsKnownAgainAndTidiedUp(t *testing.T) {
 	var mu sync.Mutex
 	for range 8 { // archivers that start at once agree on its name
 		all.Go(func() {
-			d, err := media.OpenDir(folder)
+			d, err := mediastore.OpenDir(folder)
 			if err == nil {
 				mu.Lock()
 				names = append(names, d.Name())
@@ -108,16 +109,16 @@ func TestAFolderIsKnownAgainAndTidiedUp(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte("half"), 0o600))
 	}
 	require.NoError(t, os.Chtimes(old, time.Time{}, time.Now().Add(-2*time.Hour)))
-	d, err := media.OpenDir(folder)
+	d, err := mediastore.OpenDir(folder)
 	require.NoError(t, err)
 	require.NoError(t, d.Close())
 	require.Equal(t, []string{".incoming/young"}, files(t, folder))
 
-	other, err := media.OpenDir(t.TempDir())
+	other, err := mediastore.OpenDir(t.TempDir())
 	require.NoError(t, err)
 	require.NotEqual(t, d.Name(), other.Name())
 	require.NoError(t, other.Close())
-	_, err = media.OpenDir(young)
+	_, err = mediastore.OpenDir(young)
 	require.ErrorContains(t, err, "MEDIA_DIR")
 }
 
@@ -162,6 +163,10 @@ func (b *bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodDelete:
 		delete(b.objects, key)
 		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodGet && b.objects[key] == "":
+		refuse(http.StatusNotFound, "NoSuchKey")
+	case r.Method == http.MethodGet:
+		http.ServeContent(w, r, key, time.Time{}, strings.NewReader(b.objects[key]))
 	default:
 		refuse(http.StatusMethodNotAllowed, "MethodNotAllowed")
 	}
@@ -218,9 +223,11 @@ func signed(r *http.Request) bool {
 func TestABucketOfAServiceThatSpeaksS3(t *testing.T) {
 	t.Parallel()
 	b := &bucket{objects: map[string]string{}, types: map[string]string{}}
-	server, host := serve(t, b.ServeHTTP)
-	o := media.S3Options{Endpoint: server.URL, Bucket: "shop-media", Region: region, AccessKey: accessKey, SecretKey: secretKey}
-	s := media.OpenS3(o)
+	server := httptest.NewServer(b)
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	o := mediastore.S3Options{Endpoint: server.URL, Bucket: "shop-media", Region: region, AccessKey: accessKey, SecretKey: secretKey}
+	s := mediastore.OpenS3(o)
 	defer func() { require.NoError(t, s.Close()) }()
 	require.Equal(t, "s3:"+host+"/shop-media", s.Name())
 	require.NoError(t, put(t, s, "178/2026-11/a", "one"))
@@ -233,13 +240,13 @@ func TestABucketOfAServiceThatSpeaksS3(t *testing.T) {
 	b.fail = true
 	require.EqualError(t, put(t, s, "178/2026-11/a", "one"), "S3 answered 503 SlowDown")
 	b.fail = false
-	for change, want := range map[string]func(*media.S3Options){
-		"S3 answered 403 SignatureDoesNotMatch": func(o *media.S3Options) { o.SecretKey = "wrong" },
-		"S3 answered 404 NoSuchBucket":          func(o *media.S3Options) { o.Bucket = "other" },
+	for change, want := range map[string]func(*mediastore.S3Options){
+		"S3 answered 403 SignatureDoesNotMatch": func(o *mediastore.S3Options) { o.SecretKey = "wrong" },
+		"S3 answered 404 NoSuchBucket":          func(o *mediastore.S3Options) { o.Bucket = "other" },
 	} {
 		bad := o
 		want(&bad)
-		wrong := media.OpenS3(bad)
+		wrong := mediastore.OpenS3(bad)
 		require.EqualError(t, put(t, wrong, "178/2026-11/a", "one"), change)
 		require.EqualError(t, wrong.Remove(t.Context(), "178/2026-11/a"), change)
 		require.NoError(t, wrong.Close())

@@ -1,4 +1,4 @@
-package media
+package mediastore
 
 import (
 	"context"
@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,8 +30,8 @@ type S3Options struct {
 	SecretKey                config.Secret
 }
 
-// S3 keeps files in a bucket of any service that speaks S3. It puts and deletes, which takes two requests: the whole SDK would
-// be larger than all of the archiver. The signature is that SDK's.
+// S3 keeps files in a bucket of any service that speaks S3. It puts, gets and deletes, which takes three requests: the whole
+// SDK would be larger than all of the archiver. The signature is that SDK's.
 type S3 struct {
 	o      S3Options
 	base   string
@@ -97,28 +99,97 @@ func (s *S3) Remove(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	empty := sha256.Sum256(nil)
-	return s.do(ctx, r, hex.EncodeToString(empty[:]))
+	if err := s.do(ctx, r, hashOf(nil)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
+// Serve answers with a file; see [Library.Serve].
+func (s *S3) Serve(w http.ResponseWriter, r *http.Request, key string) error {
+	asking, err := http.NewRequestWithContext(r.Context(), http.MethodGet, s.base+key, http.NoBody)
+	if err != nil {
+		return err
+	}
+	asking.Header.Set("Accept-Encoding", "identity") // its length is told
+	if part := r.Header.Get("Range"); part != "" {
+		asking.Header.Set("Range", part)
+	}
+	response, err := s.ask(r.Context(), asking, hashOf(nil))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	switch response.StatusCode {
+	case http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable:
+	default:
+		return refusal(response)
+	}
+	h := w.Header()
+	h.Set("Accept-Ranges", "bytes")
+	if part := response.Header.Get("Content-Range"); part != "" {
+		h.Set("Content-Range", part)
+	}
+	if response.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		w.WriteHeader(response.StatusCode)
+		return nil
+	}
+	if response.ContentLength >= 0 {
+		h.Set("Content-Length", strconv.FormatInt(response.ContentLength, 10))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, _ = io.Copy(w, response.Body)
+	return nil
+}
+
+// do asks for something that is answered with nothing.
 func (s *S3) do(ctx context.Context, r *http.Request, hash string) error {
+	response, err := s.ask(ctx, r, hash)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if code := response.StatusCode; code >= 200 && code <= 299 {
+		_, err := io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // the connection is used again
+		return err
+	}
+	return refusal(response)
+}
+
+// ask signs a request and sends it.
+func (s *S3) ask(ctx context.Context, r *http.Request, hash string) (*http.Response, error) {
 	r.Header.Set("X-Amz-Content-Sha256", hash)
 	who := aws.Credentials{AccessKeyID: s.o.AccessKey, SecretAccessKey: s.o.SecretKey.Reveal()}
 	if err := s.signer.SignHTTP(ctx, who, r, hash, "s3", s.o.Region, time.Now()); err != nil {
-		return fmt.Errorf("sign for S3: %w", err)
+		return nil, fmt.Errorf("sign for S3: %w", err)
 	}
 	response, err := s.client.Do(r)
 	if err != nil {
-		return errors.New(safe(err))
+		var at *url.Error
+		if errors.As(err, &at) {
+			err = at.Err // without the address, which names a customer's file
+		}
+		return nil, fmt.Errorf("ask S3: %w", err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	answer, _ := io.ReadAll(io.LimitReader(response.Body, 16<<10))
-	switch code := response.StatusCode; {
-	case code >= 200 && code <= 299, code == http.StatusNotFound && s3Code(answer) == "NoSuchKey":
-		return nil
-	default:
-		return fmt.Errorf("S3 answered %d %s", code, s3Code(answer))
+	return response, nil
+}
+
+func hashOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// maxAnswer is as much as is read of what S3 says beside files.
+const maxAnswer = 16 << 10
+
+// refusal is what S3 says is wrong; fs.ErrNotExist is in it where there is no such file.
+func refusal(response *http.Response) error {
+	answer, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	code := s3Code(answer)
+	if response.StatusCode == http.StatusNotFound && code == "NoSuchKey" {
+		return fmt.Errorf("S3 answered %d %s: %w", response.StatusCode, code, fs.ErrNotExist)
 	}
+	return fmt.Errorf("S3 answered %d %s", response.StatusCode, code)
 }
 
 // s3Code is the word by which S3 says what is wrong.

@@ -1,4 +1,4 @@
-package media
+package mediastore
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path"
 	"strings"
@@ -66,6 +67,24 @@ func (d *Dir) prepare() error {
 			return err
 		}
 	}
+	return d.identify()
+}
+
+// findDir opens a folder that an archiver has opened before, to read.
+func findDir(path string) (*Dir, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("MEDIA_DIR: %w", err)
+	}
+	d := &Dir{root: root}
+	if err := d.identify(); err != nil {
+		return nil, errors.Join(fmt.Errorf("MEDIA_DIR: no archiver's folder: %w", err), root.Close())
+	}
+	return d, nil
+}
+
+// identify reads the folder's name.
+func (d *Dir) identify() error {
 	name, err := d.root.ReadFile(mark)
 	if err != nil {
 		return err
@@ -126,6 +145,24 @@ func (d *Dir) Keep(_ context.Context, draft *Draft, key string, _ Info) error {
 		return err
 	}
 	return d.sync(folder)
+}
+
+// Serve answers with a file; see [Library.Serve].
+func (d *Dir) Serve(w http.ResponseWriter, r *http.Request, key string) error {
+	f, err := d.root.Open(key)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: %w", key, fs.ErrNotExist)
+	}
+	http.ServeContent(w, r, "", time.Time{}, f)
+	return nil
 }
 
 // Remove removes a file.
