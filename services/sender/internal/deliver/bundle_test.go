@@ -190,6 +190,15 @@ func (b *testBundle) deliver(i dm.ReplyIntent) []dm.Delivery {
 	return out
 }
 
+// doubtPasses lets the time of a doubt pass, in which it is looked into in vain now and then.
+func (b *testBundle) doubtPasses(i dm.ReplyIntent) {
+	b.t.Helper()
+	for range 3 {
+		b.deferred(i)
+		b.advance(doubt/3 + time.Second)
+	}
+}
+
 // deferred delivers an intent that has to come back.
 func (b *testBundle) deferred(i dm.ReplyIntent) (until time.Time) {
 	b.t.Helper()

@@ -134,8 +134,7 @@ func TestResetAfterTheRequestIsUnknownAndNeverSentAgain(t *testing.T) {
 			b.deferred(i)
 			require.Contains(t, b.log.String(), `"outcome":"in_doubt"`)
 			b.d = b.process() // the doubt outlives the process that had it
-			b.deferred(i)
-			b.advance(doubt + time.Second)
+			b.doubtPasses(i)
 			for range 3 {
 				require.Equal(t, []dm.Outcome{dm.OutcomeUnknown, dm.OutcomeSent}, outcomes(b.deliver(i)))
 				b.d = b.process()
@@ -252,8 +251,7 @@ func TestAClaimOfADeadProcessBecomesUnknown(t *testing.T) {
 	_, err := ledger.New(b.bucket, ledger.Options{}).Claim(t.Context(), i.ID+".0")
 	require.NoError(t, err)
 
-	b.deferred(i)
-	b.advance(doubt + time.Second)
+	b.doubtPasses(i)
 	out := b.deliver(i)
 
 	require.Equal(t, dm.OutcomeUnknown, out[0].Outcome)

@@ -38,7 +38,7 @@ func (v *Deliverer) doubtful(ctx context.Context, m *message, err error) (ledger
 		switch {
 		case lookErr != nil:
 			why = lookErr.Error()
-			if errors.Is(lookErr, reconcile.ErrBusy) {
+			if errors.Is(lookErr, reconcile.ErrBusy) || errors.Is(lookErr, reconcile.ErrAway) { // Meta was not asked
 				doubt.Prolong()
 			}
 		case found:

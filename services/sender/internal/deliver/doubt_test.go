@@ -187,21 +187,23 @@ func TestLooks(t *testing.T) {
 }
 
 // Many messages of one account in doubt at once wait for each other, because Meta takes two questions a second. None becomes
-// unknown for that: it is asked about when its turn comes.
+// unknown for that: it is asked about when its turn comes. Nor does one while the bus is away, where its echo would be looked for.
 func TestADoubtIsNotGivenUpBeforeItsTurn(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	i := intent("a", "hello")
-	b.inDoubt("reset", i)
-	b.oracle.err = fmt.Errorf("ask for the conversation: %w", reconcile.ErrBusy)
-	for waited := time.Duration(0); waited < 3*doubt; waited += 15 * time.Second {
-		b.deferred(i)
-		b.advance(15 * time.Second)
+	for _, why := range []error{reconcile.ErrBusy, reconcile.ErrAway} {
+		b := setup(t)
+		i := intent("a", "hello")
+		b.inDoubt("reset", i)
+		b.oracle.err = fmt.Errorf("ask for the conversation: %w", why)
+		for waited := time.Duration(0); waited < 3*doubt; waited += 15 * time.Second {
+			b.deferred(i)
+			b.advance(15 * time.Second)
+		}
+		b.oracle.err = nil
+		b.oracle.says(reconcile.Answer{Fate: reconcile.Absent, How: reconcile.ByConversation})
+		b.deferred(i) // it is open again
+		require.Equal(t, dm.OutcomeSent, b.deliver(i)[0].Outcome)
 	}
-	b.oracle.err = nil
-	b.oracle.says(reconcile.Answer{Fate: reconcile.Absent, How: reconcile.ByConversation})
-	b.deferred(i) // it is open again
-	require.Equal(t, dm.OutcomeSent, b.deliver(i)[0].Outcome)
 }
 
 // A process that stood still between claim and call does not call: others may have found that nothing was sent.

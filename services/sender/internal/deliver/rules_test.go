@@ -159,9 +159,7 @@ func (r *rowTest) pauses() {
 func (r *rowTest) doubts() {
 	r.deferred(r.i)
 	require.Contains(r.t, r.lines(), `"outcome":"in_doubt"`)
-	r.advance(doubt / 2)
-	r.deferred(r.i)
-	r.advance(doubt)
+	r.doubtPasses(r.i)
 	out := r.deliver(r.i)
 	require.Equal(r.t, dm.OutcomeUnknown, out[0].Outcome)
 	require.Contains(r.t, out[0].Reason, r.rule.Meaning)

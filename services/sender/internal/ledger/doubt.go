@@ -36,8 +36,8 @@ func (e *DoubtError) Error() string {
 // maxProlonged is how many times the usual time a doubt lasts at most that could not be looked into.
 const maxProlonged = 10
 
-// Prolong begins the time of a doubt anew, because nobody could look into it: others had to be asked about first. It lasts
-// for maxProlonged times the usual at most.
+// Prolong begins the time of a doubt anew, because nobody could look into it: others had to be asked about first, or the bus was
+// away. It lasts for maxProlonged times the usual at most.
 func (e *DoubtError) Prolong() {
 	l := e.ledger
 	l.mu.Lock()
@@ -46,20 +46,31 @@ func (e *DoubtError) Prolong() {
 	if !ok || n.seenAs != e.rev {
 		return // it has ended
 	}
-	n.until = l.o.Now().Add(l.o.Doubt)
-	if last := n.seen.Add(maxProlonged * l.o.Doubt); n.until.After(last) {
-		n.until = last
-	}
+	n.until = l.until(n, l.o.Doubt)
 	l.notes[e.Key], e.Until = n, n.until
 }
 
-// doubt says since when a message is in doubt, and ends the doubt when it has lasted for too long.
+// until is when a doubt ends that is to last for some time more.
+func (l *Ledger) until(n note, more time.Duration) time.Time {
+	at, last := l.o.Now().Add(more), n.seen.Add(maxProlonged*l.o.Doubt)
+	if at.After(last) {
+		return last
+	}
+	return at
+}
+
+// doubt says since when a message is in doubt, and ends the doubt when it has lasted for too long, and was looked into until now:
+// the message may have been another sender's meanwhile, or everything may have stood still.
 func (l *Ledger) doubt(ctx context.Context, key string, n note, at bus.Entry, e Entry) (*Claim, error) {
 	now := l.o.Now()
 	if n.seenAs != at.Revision {
-		n.seen, n.until, n.seenAs = now, now.Add(l.o.Doubt), at.Revision
-		l.remember(key, n)
+		n.seen, n.until, n.seenAs, n.asked = now, now.Add(l.o.Doubt), at.Revision, now
 	}
+	if !now.Before(n.until) && now.Sub(n.asked) > l.o.Doubt/2 {
+		n.until = l.until(n, l.o.Doubt/2)
+	}
+	n.asked = now
+	l.remember(key, n)
 	d := &DoubtError{Key: key, Entry: e, Since: l.since(at, e), Seen: n.seen, Until: n.until, rev: at.Revision, ledger: l}
 	if now.Before(d.Until) {
 		return nil, d

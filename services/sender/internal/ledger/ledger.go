@@ -60,9 +60,9 @@ type note struct {
 	claim   string
 	outcome *Entry
 	// seen is when the key's revision seenAs was first found in doubt, until when that is given up. One who claims anew begins
-	// the time anew.
-	seen, until time.Time
-	seenAs      uint64
+	// the time anew. asked is when it was found so last.
+	seen, until, asked time.Time
+	seenAs             uint64
 }
 
 // New keeps a ledger in a bucket.

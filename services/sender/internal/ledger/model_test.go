@@ -121,13 +121,13 @@ func TestNeverSentTwice(t *testing.T) {
 		}
 		reliable = true
 		var last *ledger.Claim
-		for range 10 {
+		for range 30 {
 			for n := range processes {
 				if n == 0 || !alone {
 					last = step(n)
 				}
 			}
-			c.advance(doubt)
+			c.advance(doubt / 3)
 		}
 		require.LessOrEqual(t, sends, 1)
 		require.NotNil(t, last)

@@ -126,11 +126,17 @@ func (r *Reconciler) Look(ctx context.Context, q Question) (Answer, error) {
 	return answer, nil
 }
 
+// ErrAway is reported for a look for which the streams could not be read: the bus is away. It says nothing about the message.
+var ErrAway = errors.New("the bus cannot be read")
+
+// unread gives an error of the streams its class.
+func unread(err error) error { return fmt.Errorf("%w: %w", ErrAway, err) }
+
 // echo looks for an echo that says what the message says and that is no other message's.
 func (r *Reconciler) echo(ctx context.Context, q Question) (string, error) {
 	echoes, err := r.streams.Echoes(ctx, q.Conversation, q.Since)
 	if err != nil {
-		return "", err
+		return "", unread(err)
 	}
 	// An echo may have come late, or a second time: those of older messages are told by Meta's own time.
 	echoes = slices.DeleteFunc(echoes, func(e dm.Event) bool {
@@ -152,7 +158,7 @@ func (r *Reconciler) echo(ctx context.Context, q Question) (string, error) {
 func (r *Reconciler) taken(ctx context.Context, q Question) (map[string]bool, error) {
 	sent, err := r.streams.Sent(ctx, q.Conversation, q.Since.Add(-2*skew))
 	if err != nil {
-		return nil, err
+		return nil, unread(err)
 	}
 	taken := make(map[string]bool, len(sent)+len(q.Taken))
 	for _, d := range sent {
@@ -183,7 +189,7 @@ func (r *Reconciler) conversation(ctx context.Context, q Question) (Answer, erro
 	// What the customer is known to have said needs no question.
 	heard, err := r.streams.Heard(ctx, q.Conversation, q.Since.Add(-2*skew))
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, unread(err)
 	}
 	answered := ""
 	for _, e := range heard {

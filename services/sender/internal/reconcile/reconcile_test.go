@@ -31,18 +31,20 @@ type past struct {
 	gone  map[string]bool
 	err   error
 	asked []string
+	// away is the error of each stream.
+	away map[string]error
 }
 
 func (p *past) Echoes(context.Context, dm.Conversation, time.Time) ([]dm.Event, error) {
-	return p.echoes, nil
+	return p.echoes, p.away["echoes"]
 }
 
 func (p *past) Heard(context.Context, dm.Conversation, time.Time) ([]dm.Event, error) {
-	return p.heard, nil
+	return p.heard, p.away["heard"]
 }
 
 func (p *past) Sent(context.Context, dm.Conversation, time.Time) ([]dm.Delivery, error) {
-	return p.sent, nil
+	return p.sent, p.away["sent"]
 }
 
 func (p *past) Conversations(context.Context, graph.Credentials, string) ([]string, error) {
@@ -218,6 +220,16 @@ func TestAQuestionThatFailsProvesNothing(t *testing.T) {
 	p := &past{err: errors.New("down")}
 	_, err := reconcile.New(p, p).Look(t.Context(), reconcile.Question{Conversation: conversation, Part: hello, Since: claimed, Ask: true})
 	require.ErrorIs(t, err, p.err)
+	require.NotErrorIs(t, err, reconcile.ErrAway, "Meta did not answer")
+	for _, stream := range []string{"echoes", "heard", "sent"} {
+		p := &past{threads: [][]graph.Message{{theirs("t", time.Second)}}, echoes: []dm.Event{echo("e", "hello", time.Second)}, away: map[string]error{stream: errors.New("no leader")}}
+		if stream == "heard" {
+			p.echoes = nil
+		}
+		_, err := reconcile.New(p, p).Look(t.Context(), reconcile.Question{Conversation: conversation, Part: hello, Since: claimed, Ask: true})
+		require.ErrorIs(t, err, reconcile.ErrAway, stream)
+		require.ErrorContains(t, err, "no leader")
+	}
 }
 
 // The questions of one account keep to Meta's rate, and one that has no turn in its time gives up.
