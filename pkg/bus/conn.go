@@ -185,6 +185,14 @@ func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 // Losses is how often a connection was lost: what was known by one that is gone may have changed since.
 func (c *Conn) Losses() uint64 { return c.losses.Load() }
 
+// Reconnect leaves a server that does not answer for the next one, where more than one is known. The client would find out by
+// itself after ten seconds and more.
+func (c *Conn) Reconnect() {
+	if len(c.nc.Servers()) > 1 {
+		_ = c.nc.ForceReconnect() // it fails only where there is no connection, or none is wanted any more
+	}
+}
+
 // JetStream is the JetStream context of the connection.
 func (c *Conn) JetStream() jetstream.JetStream { return c.js }
 

@@ -102,7 +102,7 @@ func listen(ctx context.Context, cfg Config) (net.Listener, error) {
 func newFence(p *pipeline.Pipeline, disk *spool.Spool) *fence.Fence {
 	tel := p.Telemetry()
 	return fence.New(fence.Options{
-		Name: disk.ID(), Held: disk.Held, Ping: p.Conn().Flush, Log: tel.Log, Metrics: tel.Metrics,
+		Name: disk.ID(), Held: disk.Held, Ping: p.Conn().Flush, Reconnect: p.Conn().Reconnect, Log: tel.Log, Metrics: tel.Metrics,
 		Open: func(ctx context.Context) (fence.Bucket, error) {
 			b, err := p.Bucket(ctx, topology.Spools)
 			return b, err

@@ -3,8 +3,13 @@
 //
 // Each replica tells the others, in a bucket, which lanes its spool holds and since when, for as long as it holds any. A webhook in a
 // lane that another holds does not go straight to the bus; what waits in spools leaves them in the order of its coming, as the
-// replicas' clocks have it. Other lanes do not wait. After each outage, which is a loss of the connection or a stall of it, nothing is published
-// until the others are back as well, and one knows what they hold.
+// replicas' clocks have it. Other lanes do not wait. After each outage nothing is published until the others are back as well, and
+// one knows what they hold.
+//
+// An outage is a time in which a replica could not tell the others something and hear itself say it: its connection was lost or
+// stalled, the bucket had no leader, its disk stood still. Each tries that four times a second, so that all know of an outage of the
+// bus, even those that had nothing to publish meanwhile. One that is alone is content with answers of the server. One whose server does not
+// answer, in a cluster, goes to another server, before its webhooks have waited for too long.
 //
 // What a replica accepts while it cannot reach the bus, and others can, is not known to them. One that has died is waited for, for some
 // seconds: its lanes when they are known, everything when it died in an outage and nobody knows what it holds. After that
@@ -13,7 +18,6 @@ package fence
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -22,7 +26,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-dm/parley/pkg/bus"
-	"github.com/parley-dm/parley/pkg/telemetry"
 	"github.com/parley-dm/parley/services/ingress/internal/spool"
 )
 
@@ -36,6 +39,8 @@ const (
 	// pulseEvery is how often the bus is asked for a sign of life; when there was none for stallAfter it counts as away. That is less
 	// than a webhook waits for the bus: what is accepted unpublished during a stall is accepted when all replicas know of it.
 	pulseEvery, stallAfter = 250 * time.Millisecond, time.Second
+	// reconnectEvery is how often another server is tried.
+	reconnectEvery = 2 * time.Second
 	// tellWithin bounds one write to the bucket.
 	tellWithin = time.Second
 	// soon is the pace while it waits for something that nobody announces.
@@ -60,6 +65,8 @@ type Options struct {
 	// Connected says whether there is a connection to the bus, and how often one was lost; Ping asks it for a sign of life.
 	Connected func() (losses uint64, ok bool)
 	Ping      func(ctx context.Context) error
+	// Reconnect leaves the server for another one, if there is one; nil where there never is.
+	Reconnect func()
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
 	// Settle and DeadAfter are for tests: 500 ms and 20 s if 0.
@@ -85,6 +92,10 @@ type Fence struct {
 	changed chan struct{} // closed, and made anew, when anything here has changed
 	watched uint64        // how often the connection had been lost, and one, when the bucket was last known whole
 	own     time.Time     // when the bus had our own last telling, by its clock
+	heardAs uint64        // its revision
+
+	listening   time.Time // since when the watch is as it is
+	listenAgain func()    // has it begin anew
 }
 
 // other is another replica.
@@ -104,7 +115,7 @@ func New(o Options) *Fence {
 	if o.DeadAfter <= 0 {
 		o.DeadAfter = deadAfter
 	}
-	f := &Fence{o: o, nudged: make(chan struct{}, 1), others: map[string]*other{}, buried: map[string]bool{}, changed: make(chan struct{})}
+	f := &Fence{o: o, nudged: make(chan struct{}, 1), others: map[string]*other{}, buried: map[string]bool{}, changed: make(chan struct{}), listenAgain: func() {}}
 	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ingress_spools_elsewhere", Help: "Other replicas whose spools hold webhooks, as far as is known.",
 	}, func() float64 { return float64(f.holding.Load()) }))
@@ -113,11 +124,7 @@ func New(o Options) *Fence {
 
 // Live says whether the bus gives signs of life, and what others hold is known.
 func (f *Fence) Live() bool {
-	if f.isSettled() {
-		return true
-	}
-	f.nudge()
-	return false
+	return f.pulse.alive(f.o.Connected()) && f.settled.Load() == f.pulse.epoch.Load()
 }
 
 // Open says whether the bus may be given something in these lanes: nothing older of them waits elsewhere, as far as is known.
@@ -192,8 +199,11 @@ func (f *Fence) Tell(ctx context.Context) {
 	}
 }
 
-func (f *Fence) isSettled() bool {
-	return f.pulse.alive(f.o.Connected()) && f.settled.Load() == f.pulse.epoch.Load()
+// alone says whether no other replica is known.
+func (f *Fence) alone() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.others) == 0
 }
 
 func (f *Fence) nudge() {
@@ -265,58 +275,4 @@ func (f *Fence) Run(ctx context.Context) error {
 		}
 		timer.Reset(t.turn(ctx))
 	}
-}
-
-// watch follows what others hold.
-func (f *Fence) watch(ctx context.Context, bucket Bucket) {
-	for ctx.Err() == nil {
-		err := bucket.Watch(ctx, ">", f.heard)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		if !errors.Is(err, bus.ErrUnavailable) {
-			f.o.Log.Warn("fence.watch", telemetry.KeyError, err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(10 * soon):
-		}
-	}
-}
-
-// heard takes what another replica tells; nil when that was all that there is.
-func (f *Fence) heard(e *bus.Entry) {
-	losses, _ := f.o.Connected()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case e == nil:
-		for name, o := range f.others {
-			if o.losses < losses { // it was not among what there is
-				delete(f.others, name)
-			}
-		}
-		f.watched = losses + 1
-		f.nudge()
-	case e.Key == f.o.Name:
-		f.own = e.Created
-	case e.Deleted:
-		delete(f.others, e.Key)
-	default:
-		held, asks, err := decode(e.Value)
-		if err != nil {
-			f.o.Log.Warn("fence.unreadable", "replica", e.Key, telemetry.KeyError, err)
-			return
-		}
-		delete(f.buried, e.Key)
-		o := &other{Held: held, seen: time.Now(), created: e.Created, losses: losses}
-		o.lanes.add(held.Lanes)
-		f.others[e.Key] = o
-		if asks && f.isSettled() { // else it tells all the time
-			f.asked.Store(true)
-			f.nudge()
-		}
-	}
-	f.countLocked()
-	f.tellChangedLocked()
 }

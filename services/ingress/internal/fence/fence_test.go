@@ -51,8 +51,14 @@ func topologyOn(t *testing.T, server *bustest.Server) {
 
 func start(t *testing.T, name string, conn *bus.Conn) *replica {
 	t.Helper()
+	return startWith(t, name, conn, func(*fence.Options) {})
+}
+
+// startWith changes the fence's options.
+func startWith(t *testing.T, name string, conn *bus.Conn, change func(*fence.Options)) *replica {
+	t.Helper()
 	r := &replica{}
-	r.Fence = fence.New(fence.Options{
+	o := fence.Options{
 		Name: name, Held: r.spool, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Settle: 300 * time.Millisecond, DeadAfter: 3 * time.Second,
 		Open: func(ctx context.Context) (fence.Bucket, error) {
 			b, err := bus.OpenBucket(ctx, conn, topology.Spools.Name)
@@ -63,7 +69,9 @@ func start(t *testing.T, name string, conn *bus.Conn) *replica {
 			losses := conn.Losses()
 			return losses, conn.Connected()
 		},
-	})
+	}
+	change(&o)
+	r.Fence = fence.New(o)
 	require.False(t, r.Open(nil), "it does not know yet")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// pulse is whether the bus gives signs of life, and its outages. It is written by one goroutine.
+// pulse is whether the bus gives signs of life, and its outages.
 type pulse struct {
 	// epoch is how many times life began: at the first sign, and at the first after each outage.
 	epoch atomic.Uint64
@@ -15,7 +15,7 @@ type pulse struct {
 	losses atomic.Uint64
 	last   atomic.Int64
 
-	mu sync.Mutex
+	mu sync.Mutex // of those who feel, and of the times below
 	// gone is the last sign before the latest outage, came the first one after it.
 	gone, came time.Time
 }
@@ -40,16 +40,15 @@ func (p *pulse) outage() (since time.Time) {
 
 // felt notes a sign, and says whether an outage is over with it.
 func (p *pulse) felt(losses uint64) (begins bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	now := time.Now()
 	last := time.Unix(0, p.last.Load())
 	if p.epoch.Load() == 0 {
 		last = now
 	}
-	begins = p.epoch.Load() == 0 || p.losses.Load() != losses || now.Sub(last) > stallAfter
-	if begins {
-		p.mu.Lock()
+	if begins = p.epoch.Load() == 0 || p.losses.Load() != losses || now.Sub(last) > stallAfter; begins {
 		p.gone, p.came = last, now
-		p.mu.Unlock()
 		p.epoch.Add(1)
 	}
 	p.losses.Store(losses)
@@ -57,10 +56,12 @@ func (p *pulse) felt(losses uint64) (begins bool) {
 	return begins
 }
 
-// feel asks for signs of life until ctx ends.
+// feel asks the server for signs of life until ctx ends. One that is alone has no better ones. A server that does not answer,
+// though there is a connection, is left for another one.
 func (f *Fence) feel(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var left time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,17 +69,25 @@ func (f *Fence) feel(ctx context.Context) {
 		case <-timer.C:
 		}
 		next := soon
-		if losses, ok := f.o.Connected(); ok {
-			asked, cancel := context.WithTimeout(ctx, stallAfter)
-			err := f.o.Ping(asked)
-			cancel()
-			if err == nil {
-				next = pulseEvery
-				if f.pulse.felt(losses) {
-					f.nudge()
-				}
+		losses, connected := f.o.Connected()
+		switch {
+		case !connected:
+		case f.answered(ctx):
+			next = pulseEvery
+			if f.alone() && f.pulse.felt(losses) {
+				f.nudge()
 			}
+		case ctx.Err() == nil && f.o.Reconnect != nil && time.Since(left) > reconnectEvery:
+			left = time.Now()
+			f.o.Reconnect()
 		}
 		timer.Reset(next)
 	}
+}
+
+// answered says whether the server answers.
+func (f *Fence) answered(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, stallAfter)
+	defer cancel()
+	return f.o.Ping(ctx) == nil
 }

@@ -17,30 +17,53 @@ import (
 type teller struct {
 	f      *Fence
 	bucket Bucket
-	// toldAt and toldIn are when, and in which epoch, others were last told; nothing: that it holds nothing.
+	// toldAt, toldIn and toldAs are when, in which epoch and in which revision others were last told; nothing: that it holds nothing.
 	toldAt  time.Time
 	toldIn  uint64
+	toldAs  uint64
 	nothing bool
-	waiting bool // that it waits for somebody is in the log
+	firstAs uint64 // the revision of the first telling of the epoch
+	waiting bool   // that it waits for somebody is in the log
 }
 
-// turn does what is to be done now, and says how long there will be nothing.
+// turn does what is to be done now, and says how long there will be nothing. With others there is something all the time: what is
+// told is the sign of life, when it is heard.
 func (t *teller) turn(ctx context.Context) time.Duration {
-	if !t.f.pulse.alive(t.f.o.Connected()) {
+	losses, connected := t.f.o.Connected()
+	alone := t.f.alone()
+	if !connected || alone && !t.f.pulse.alive(losses, connected) {
 		t.release(t.f.wanted.Load())
 		return soon
 	}
 	epoch, want := t.f.pulse.epoch.Load(), t.f.wanted.Load()
-	t.tell(ctx, epoch)
+	told := t.tell(ctx, epoch, alone)
 	t.release(want)
 	t.bury(ctx)
+	if told && !alone {
+		t.listen()
+	}
 	switch {
-	case t.f.settled.Load() != epoch && !t.settle(epoch):
+	case t.f.settled.Load() != epoch && !t.settle(epoch), t.f.pulse.epoch.Load() != epoch:
 		return soon
+	case !told:
+		return soon
+	case !alone:
+		return pulseEvery
 	case t.nothing:
 		return t.f.o.DeadAfter / 2
 	default:
 		return min(heartbeat, t.f.o.DeadAfter/4)
+	}
+}
+
+// listen has the watch begin anew that gives nothing of what the bus takes: the server that had it may be gone, which the client
+// would notice many seconds later.
+func (t *teller) listen() {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	if t.f.heardAs < t.toldAs && time.Since(t.f.listening) > stallAfter && !t.f.pulse.alive(t.f.o.Connected()) {
+		t.f.listening = time.Now()
+		t.f.listenAgain()
 	}
 }
 
@@ -50,8 +73,8 @@ func (t *teller) settle(epoch uint64) bool {
 	f := t.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.watched != f.pulse.losses.Load()+1 || t.toldIn != epoch {
-		return false
+	if f.watched != f.pulse.losses.Load()+1 || t.toldIn != epoch || f.heardAs < t.firstAs {
+		return false // what was told before ours may not be heard yet
 	}
 	if (epoch > 1 || !t.nothing) && time.Since(f.pulse.back()) < f.o.Settle || t.missesLocked() {
 		return false
@@ -82,25 +105,30 @@ func (t *teller) missesLocked() bool {
 	return false
 }
 
-// tell writes what the spool holds, or that it holds nothing, which is said again only now and then.
-func (t *teller) tell(ctx context.Context, epoch uint64) {
+// tell writes what the spool holds, or that it holds nothing, which one that is alone says again only now and then. It is false
+// when the bus did not take it.
+func (t *teller) tell(ctx context.Context, epoch uint64, alone bool) bool {
 	held := t.f.o.Held()
 	nothing := len(held.Lanes) == 0
-	settled := t.f.settled.Load() == epoch
-	if asked := t.f.asked.Swap(false); !asked && settled && nothing && t.nothing && t.toldIn == epoch && time.Since(t.toldAt) < t.f.o.DeadAfter/3 {
-		return
+	settled := t.f.Live()
+	if asked := t.f.asked.Swap(false); alone && !asked && settled && nothing && t.nothing && t.toldIn == epoch && time.Since(t.toldAt) < t.f.o.DeadAfter/3 {
+		return true
 	}
 	ctx, cancel := context.WithTimeout(ctx, tellWithin)
 	defer cancel()
-	_, err := t.bucket.Put(ctx, t.f.o.Name, encode(held, !settled))
+	revision, err := t.bucket.Put(ctx, t.f.o.Name, encode(held, !settled))
 	if err == nil {
-		t.toldAt, t.toldIn, t.nothing = time.Now(), epoch, nothing
+		if t.toldIn != epoch {
+			t.firstAs = revision
+		}
+		t.toldAt, t.toldIn, t.toldAs, t.nothing = time.Now(), epoch, revision, nothing
 	} else {
 		t.nothing = false // who knows what is there
 	}
 	if failed := err != nil; t.f.deaf.Swap(failed) != failed && failed {
 		t.f.o.Log.Warn("fence.tell", telemetry.KeyError, err)
 	}
+	return err == nil
 }
 
 // bury takes the names of those away that are not waited for any more.
