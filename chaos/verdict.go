@@ -16,6 +16,8 @@ const (
 	// linger is how long to wait for replies too many when everything is answered, and rowsWithin for the last row.
 	linger     = 3 * time.Second
 	rowsWithin = time.Minute
+	// tracesWithin is how long the streams may be out of reach when they are read to explain.
+	tracesWithin = 30 * time.Second
 )
 
 // settle waits until everything is answered, or nothing happens any more.
@@ -131,6 +133,9 @@ func (w *world) print(o *outcome) {
 // explain tells of a run that is not good all that is needed to understand it.
 func (w *world) explain(ctx context.Context, conn *bus.Conn, o *outcome) error {
 	t, err := w.readTraces(ctx, conn)
+	for deadline := time.Now().Add(tracesWithin); err != nil && time.Now().Before(deadline) && wait(ctx, time.Second); { // a stream may choose a leader
+		t, err = w.readTraces(ctx, conn)
+	}
 	if err != nil {
 		return fmt.Errorf("explain: %w", err)
 	}
