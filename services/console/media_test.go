@@ -67,18 +67,20 @@ func TestKeptMediaAreShown(t *testing.T) {
 	}
 	id, _ := c.hears("", time.Now().Add(-10*24*time.Hour), map[string]any{"type": "image", "attachments": []dm.Attachment{gone("image"), gone("audio"), gone("file"), gone("file")}})
 	var picture bytes.Buffer
-	require.NoError(t, png.Encode(&picture, image.NewRGBA(image.Rect(0, 0, 40, 30))))
+	require.NoError(t, png.Encode(&picture, image.NewGray(image.Rect(0, 0, 400, 300))))
 	site.keep(c, id, 0, "image/png", picture.String())
 	site.keep(c, id, 1, "video/mp4", "a voice note")
 	site.keep(c, id, 2, "application/pdf", "%PDF-1.7 a bill")
 
 	b := site.As(store.Agent).Open(webtest.Desktop, false)
 	b.Go("/inbox/" + c.id)
-	b.Until(`[...document.querySelectorAll(".bubble img.picture")].some((i) => i.complete && i.naturalWidth === 40 && i.src.endsWith("/media/` + id + `/0"))`)
+	b.Until(`[...document.querySelectorAll(".bubble img.picture")].some((i) => i.complete && i.naturalWidth === 400 && i.src.endsWith("/media/` + id + `/0"))`)
 	b.Until(`document.querySelector(".bubble audio").src.endsWith("/media/` + id + `/1")`)
 	b.Until(`document.querySelector(".bubble a[download]").href.endsWith("/media/` + id + `/2")`)
 	require.Contains(t, b.Text(".bubble-body"), "15 bytes, from a customer")
 	b.Until(`document.querySelector('.bubble a[href="https://lookaside.fbsbx.com/gone"]').textContent !== ""`) // what is not kept is where Meta has it
+
+	b.Screenshot("inbox-media")
 
 	viewer, path := site.As(store.Viewer), "/inbox/"+c.id+"/media/"+id
 	status, header := ask(t, site.Site, viewer.Client, path+"/1", "Range", "bytes=2-6")
