@@ -95,7 +95,6 @@ func (b *Bench) held(seen []footprint) []report.Row {
 		{"memory, heap", " MB", func(f footprint) float64 { return megabytes(f.heap) }},
 		{"goroutines", "", func(f footprint) float64 { return f.goroutines }},
 		{"open files", "", func(f footprint) float64 { return f.files }},
-		{"log of the database", " MB", func(f footprint) float64 { return megabytes(f.wal) }},
 	} {
 		rows = append(rows, b.steady("soak: "+part.name, part.unit, each(seen, part.of)))
 	}
@@ -120,11 +119,19 @@ func grown(first footprint, seen []footprint, sent int) []report.Row {
 			Detail: fmt.Sprintf("%.0f MB at the begin; %.2f kB a message in the first half, %.2f in the second", megabytes(part.of(first)), kilobytes(first, half), kilobytes(half, last)),
 		})
 	}
-	spool := each(seen, func(f footprint) float64 { return megabytes(f.spool) })
-	q := quarters(spool)
-	return append(rows, report.Row{
-		Measure: "soak: spool", Got: fmt.Sprintf("%.1f MB", spool[len(spool)-1]), Use: anyUse, Tries: 1, Detail: "by quarters " + q.String() + " MB",
-	})
+	for _, part := range []struct {
+		name, why string
+		of        func(footprint) float64
+	}{
+		{"log of the database", "; PostgreSQL keeps max_wal_size of it, which is 1 GB", func(f footprint) float64 { return f.wal }},
+		{"spool", "", func(f footprint) float64 { return f.spool }},
+	} {
+		size := each(seen, func(f footprint) float64 { return megabytes(part.of(f)) })
+		rows = append(rows, report.Row{
+			Measure: "soak: " + part.name, Got: fmt.Sprintf("%.1f MB", size[len(size)-1]), Use: anyUse, Tries: 1, Detail: fmt.Sprintf("by quarters %s MB%s", quarters(size), part.why),
+		})
+	}
+	return rows
 }
 
 // steady is the figure of something that is to stay as it is. A time too short to tell has no verdict.
