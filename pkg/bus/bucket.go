@@ -17,6 +17,8 @@ type Bucket struct {
 	conn   *Conn
 	kv     jetstream.KeyValue
 	prefix string
+	// copied: there are several copies of it, of which one may be behind.
+	copied bool
 }
 
 // Entry is a value and its revision.
@@ -35,11 +37,18 @@ func OpenBucket(ctx context.Context, conn *Conn, name string) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", name, err)
 	}
-	return &Bucket{conn: conn, kv: kv, prefix: "$KV." + name + "."}, nil
+	n, err := copies(ctx, kv)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", name, err)
+	}
+	return &Bucket{conn: conn, kv: kv, prefix: "$KV." + name + ".", copied: n > 1}, nil
 }
 
-// Get reads a key, or fails with [ErrKeyNotFound].
+// Get reads a key as its last write has left it, or fails with [ErrKeyNotFound].
 func (b *Bucket) Get(ctx context.Context, key string) (Entry, error) {
+	if b.copied {
+		return b.getFromLeader(ctx, key)
+	}
 	e, err := b.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return Entry{}, fmt.Errorf("get %s: %w", key, ErrKeyNotFound)
@@ -165,8 +174,9 @@ func entryOf(e jetstream.KeyValueEntry) Entry {
 }
 
 const (
-	// writeTimeout bounds a write whose context has no bound.
+	// writeTimeout bounds a write whose context has no bound, readTimeout a read of the leader's.
 	writeTimeout = 30 * time.Second
+	readTimeout  = 5 * time.Second
 	// A bucket that nobody answers for may have its leader again a moment later.
 	leaderTries, leaderDelay = 3, 250 * time.Millisecond
 )

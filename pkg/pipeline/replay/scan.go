@@ -24,10 +24,18 @@ const (
 	page   = 500
 	idle   = 5 * time.Second
 	forget = 30 * time.Second
+	// placements is how many consumers are made to have one at the leader, where the servers put every third of them.
+	placements = 30
 )
 
-// errStalled: the server promised messages that did not come.
-var errStalled = errors.New("nothing came for " + idle.String())
+// errElsewhere: no consumer was put where the stream's leader is.
+var errElsewhere = errors.New("the servers do not let it be read at its leader: try again")
+
+// errStalled: the server promised messages that did not come. errLost: some did not, and later ones did.
+var (
+	errStalled = errors.New("nothing came for " + idle.String())
+	errLost    = errors.New("something was lost on its way")
+)
 
 // Each calls f with each message, in order, until the last one that was there when it began, or until f says no. It
 // changes nothing in the stream.
@@ -37,28 +45,22 @@ func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.
 		return fmt.Errorf("read stream %s: %w", s.Stream, err)
 	}
 	last := stream.CachedInfo().State.LastSeq
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: s.Subjects, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: forget}
+	cfg := jetstream.ConsumerConfig{
+		FilterSubjects: s.Subjects, DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: forget, Replicas: 1, MemoryStorage: true,
+	}
 	switch {
 	case s.From > 0:
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.From
 	case !s.Since.IsZero():
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &s.Since
 	}
-	consumer, err := js.OrderedConsumer(ctx, s.Stream, cfg)
+	consumer, err := atLeader(ctx, stream, cfg)
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", s.Stream, err)
 	}
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("read stream %s: %w", s.Stream, err)
-	}
-	defer func() {
-		done, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = stream.DeleteConsumer(done, consumer.CachedInfo().Name) // else it is forgotten by itself
-	}()
-	// An ordered consumer that has to begin anew counts what is pending from there; what we saw ourselves counts too.
-	for left := info.NumPending; left > 0; {
+	defer remove(ctx, stream, consumer)
+	seen := uint64(0)
+	for left := consumer.CachedInfo().NumPending; left > 0; {
 		batch, err := consumer.Fetch(min(page, int(left)), jetstream.FetchMaxWait(idle)) //nolint:gosec // bounded by page
 		if err != nil {
 			return fmt.Errorf("read stream %s: %w", s.Stream, err)
@@ -70,6 +72,9 @@ func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.
 			meta, err := msg.Metadata()
 			if err != nil {
 				return fmt.Errorf("read stream %s: %w", s.Stream, err)
+			}
+			if seen++; meta.Sequence.Consumer != seen {
+				return fmt.Errorf("read stream %s: %w: message %d came in the place of message %d", s.Stream, errLost, meta.Sequence.Consumer, seen)
 			}
 			if meta.Sequence.Stream > last {
 				return nil
@@ -86,4 +91,31 @@ func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.
 		}
 	}
 	return nil
+}
+
+// atLeader makes a consumer where the stream's leader is. Of a stream with several copies the servers choose any for a consumer,
+// also one that has just started and is behind: what it does not have yet would be taken for not said.
+func atLeader(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	for range placements {
+		consumer, err := stream.CreateConsumer(ctx, cfg)
+		if err != nil || stream.CachedInfo().Config.Replicas <= 1 {
+			return consumer, err
+		}
+		leading, err := stream.Info(ctx)
+		if at := consumer.CachedInfo().Cluster; err == nil && at != nil && leading.Cluster != nil && at.Leader == leading.Cluster.Leader {
+			return consumer, nil
+		}
+		remove(ctx, stream, consumer)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, errElsewhere
+}
+
+// remove removes a consumer; else it is forgotten by itself.
+func remove(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) {
+	done, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = stream.DeleteConsumer(done, consumer.CachedInfo().Name)
 }
