@@ -44,7 +44,8 @@ func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
 	var err, err2 error
 	s.takeovers, err = takeover.New(takeover.Deps{
 		Streams: p, Holds: d.held, Accounts: d.book, Telemetry: p.Telemetry(),
-		Tell: func(ctx context.Context, e dm.Event) error { return p.Publish(ctx, p.Event(e, e.Hold.Cause)) },
+		Tell:        func(ctx context.Context, e dm.Event) error { return p.Publish(ctx, p.Event(e, e.Hold.Cause)) },
+		DecideAgain: p.DecideAgain,
 	}, takeover.Options{AppID: cfg.AppID, Quiet: cfg.TakeoverQuiet, OtherApp: cfg.OtherAppQuiet})
 	deps := respond.Deps{
 		Accounts: d.book, Rules: d.rules, Holds: d.held, State: d.state, Bursts: lanes{p}, Archive: d.store, Heard: p, Aside: bus.Aside, Language: language.Detect,

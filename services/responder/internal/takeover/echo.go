@@ -60,44 +60,6 @@ func (w *Watch) follow(ctx context.Context) error {
 	return nil
 }
 
-// saw takes a message of ours that was sent.
-func (w *Watch) saw(d dm.Delivery) {
-	w.sent.add(w.sent.key(d.Account, d.MID))
-	if w.d.Holds.Took(d.Conversation, d.MID) {
-		select {
-		case w.wrong <- d:
-		default: // dozens at once are a failure of another kind, which ends by itself
-		}
-	}
-}
-
-// mend gives back the conversations that were taken from the bot by a message that turns out to be ours: what is in flight may
-// be older than what is looked for, and the sender that knows may be down for long.
-func (w *Watch) mend(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case d := <-w.wrong:
-			if err := w.giveBack(ctx, d); err != nil && ctx.Err() == nil {
-				w.d.Telemetry.Log.ErrorContext(ctx, "takeover.not_mended", telemetry.KeyConversation, d.Conversation.String(), telemetry.KeyError, err)
-			}
-		}
-	}
-}
-
-func (w *Watch) giveBack(ctx context.Context, d dm.Delivery) error {
-	h := dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOurs, At: d.SentAt, MID: d.MID, Cause: d.ID}
-	change, err := w.d.Holds.Change(ctx, d.Conversation, h)
-	if err != nil || change.Event == nil {
-		return err
-	}
-	if change.Changed {
-		w.told(ctx, &dm.Event{ID: d.ID, Conversation: d.Conversation}, h)
-	}
-	return w.d.Tell(ctx, *change.Event)
-}
-
 // ours says whether an echo is of a message of ours. The error says when to ask again. Another app's id proves nothing: an
 // account that was connected by Instagram's login has an app of its own there.
 func (w *Watch) ours(ctx context.Context, e *dm.Event) (bool, error) {

@@ -50,8 +50,11 @@ type Deps struct {
 	Holds    Holds
 	Accounts Accounts
 	// Tell publishes a change that no event of the stream is the cause of.
-	Tell      func(ctx context.Context, e dm.Event) error
-	Telemetry *telemetry.Telemetry
+	Tell func(ctx context.Context, e dm.Event) error
+	// DecideAgain has what a customer said since a time decided once more; cause tells this from every other time. What was
+	// answered stays as it is.
+	DecideAgain func(ctx context.Context, c dm.Conversation, since time.Time, cause string) error
+	Telemetry   *telemetry.Telemetry
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
@@ -71,7 +74,7 @@ type Watch struct {
 	sent    *index
 	waiting chan struct{}
 	looking chan struct{}
-	wrong   chan dm.Delivery
+	wrong   wrongs
 	changes *prometheus.CounterVec
 }
 
@@ -82,7 +85,7 @@ func New(d Deps, o Options) (*Watch, error) {
 	}
 	w := &Watch{
 		d: d, o: o, sent: newIndex(remembered), waiting: make(chan struct{}, maxWaiting), looking: make(chan struct{}, maxLooking),
-		wrong: make(chan dm.Delivery, maxWaiting),
+		wrong: wrongs{wake: make(chan struct{}, 1)},
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_conversations_changed_hands_total", Help: "Times that a conversation changed hands because of what Meta told, by holder and reason.",
 		}, []string{"holder", "reason"}),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,17 +80,35 @@ type bundle struct {
 	streams *streams
 	held    *holds.Holds
 	told    chan dm.Event
+	// decided are the causes for which what was said is decided again; fails is how many of the next tellings and decidings do.
+	decided chan string
+	fails   atomic.Int32
 	stop    func()
 }
 
 // setup runs in a bubble, where time passes as fast as nobody needs it.
 func setup(t *testing.T, appID string) *bundle {
 	t.Helper()
-	b := &bundle{t: t, streams: &streams{}, held: holds.New(holdstest.New(), holds.Options{}), told: make(chan dm.Event, 10)}
+	b := &bundle{t: t, streams: &streams{}, held: holds.New(holdstest.New(), holds.Options{}), told: make(chan dm.Event, 10), decided: make(chan string, 10)}
 	var err error
 	b.Watch, err = takeover.New(takeover.Deps{
 		Streams: b.streams, Holds: b.held, Accounts: book{shop: {ID: shop, Reply: true}, archive: {ID: archive}}, Telemetry: telemetry.Discard(),
-		Tell: func(_ context.Context, e dm.Event) error { b.told <- e; return nil },
+		Tell: func(_ context.Context, e dm.Event) error {
+			if b.fails.Add(-1) >= 0 {
+				return bus.ErrUnavailable
+			}
+			b.told <- e
+			return nil
+		},
+		DecideAgain: func(_ context.Context, c dm.Conversation, since time.Time, cause string) error {
+			if b.fails.Add(-1) >= 0 {
+				return bus.ErrUnavailable
+			}
+			require.Equal(t, conversation, c)
+			require.WithinDuration(t, time.Now(), since, time.Minute)
+			b.decided <- cause
+			return nil
+		},
 	}, takeover.Options{AppID: appID, Quiet: quiet, OtherApp: other})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -228,6 +247,31 @@ func TestAMistakeIsMended(t *testing.T) {
 		d := b.delivered("m1")
 		told := <-b.told
 		require.Equal(t, []any{dm.HolderBot, dm.HoldOurs, d.ID}, []any{told.Hold.Holder, told.Hold.Reason, told.Hold.Cause})
+		require.Equal(t, d.ID, <-b.decided, "what was not answered meanwhile is")
+		require.Empty(t, b.holder())
+		b.stop()
+	})
+}
+
+// A bus that is away just then is no reason to stay silent for hours.
+func TestAMistakeIsMendedInTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, "")
+		b.hear(event(dm.KindEcho, "m1"))
+		b.fails.Store(5)
+		d := b.delivered("m1")
+		for range 2 {
+			select {
+			case e := <-b.told:
+				require.Equal(t, d.ID, e.Hold.Cause)
+			case cause := <-b.decided:
+				require.Equal(t, d.ID, cause)
+			case <-time.After(time.Hour):
+				require.FailNow(t, "it is given up")
+			}
+		}
+		require.Empty(t, b.told)
 		require.Empty(t, b.holder())
 		b.stop()
 	})
