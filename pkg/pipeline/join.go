@@ -20,6 +20,8 @@ import (
 const (
 	// joinPause is between two tries of what failed because the bus is away, joinTry the time that one may take.
 	joinPause, joinTry = 500 * time.Millisecond, 10 * time.Second
+	// glimpsePause and glimpseTry are the same for one look at what there is.
+	glimpsePause, glimpseTry = 100 * time.Millisecond, time.Second
 	// joinSoon is how long a stage that is early waits for a bus that is there.
 	joinSoon = 2 * time.Second
 	// sayEvery is how often a stage that waits says so.
@@ -38,11 +40,15 @@ func (p *Pipeline) Join(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("join the bus: %w", context.Cause(ctx))
 	}
-	if p.partitions.Load() > 0 {
+	if p.joined.Load() {
 		return nil
 	}
 	if err := p.reach(ctx); err != nil {
 		return err
+	}
+	if p.o.Early {
+		stop := p.glimpse(ctx)
+		defer stop()
 	}
 	var partitions int
 	err := p.patiently(ctx, "make the streams", func(ctx context.Context) (err error) {
@@ -56,7 +62,35 @@ func (p *Pipeline) Join(ctx context.Context) error {
 		return err
 	}
 	p.partitions.Store(int32(partitions)) //nolint:gosec // a small positive number
+	p.joined.Store(true)
 	return p.announce(ctx)
+}
+
+// glimpse lets a stage that is early publish as soon as the stream of events can be read, though others, of which it needs none, have
+// no leader yet, until the returned function is called.
+func (p *Pipeline) glimpse(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil && p.partitions.Load() == 0 {
+			look, over := context.WithTimeout(ctx, glimpseTry)
+			partitions, err := topology.Partitions(look, p.conn.JetStream())
+			over()
+			if err == nil {
+				p.partitions.CompareAndSwap(0, int32(partitions)) //nolint:gosec // a small positive number
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(glimpsePause):
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // announce lists the stage among those that run, until it is closed.
@@ -147,7 +181,7 @@ func (p *Pipeline) away(err error) bool {
 		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, bus.ErrUnavailable)
 }
 
-// Joined says whether the stage has joined and there is a connection now: whether it is worth publishing.
+// Joined says whether the stage knows the streams and there is a connection now: whether it is worth publishing.
 func (p *Pipeline) Joined() bool { return p.partitions.Load() > 0 && p.conn.Connected() }
 
 // Bucket opens a bucket of the topology, and waits for a bus that is away.

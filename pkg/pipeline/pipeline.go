@@ -44,7 +44,8 @@ type Pipeline struct {
 	conn       *bus.Conn
 	publisher  *bus.Publisher
 	router     *message.Router
-	partitions atomic.Int32 // 0 until the stage has joined
+	partitions atomic.Int32 // 0 until the streams are known
+	joined     atomic.Bool
 	leases     *bus.Bucket
 	handlers   int
 	started    atomic.Bool

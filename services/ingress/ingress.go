@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/accounts"
+	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/config"
 	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/run"
@@ -80,8 +81,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		if err := p.Join(ctx); err != nil {
 			return err
 		}
-		return runUntil(ctx, served, order.Run)
+		<-ctx.Done()
+		return nil
 	})
+	group.Go("order", func(ctx context.Context) error { return runUntil(ctx, served, order.Run) })
 	group.Go("spool", taken.Drain)
 	group.Go("webhooks", func(ctx context.Context) error {
 		defer close(served)
@@ -103,15 +106,36 @@ func newFence(p *pipeline.Pipeline, disk *spool.Spool) *fence.Fence {
 	tel := p.Telemetry()
 	return fence.New(fence.Options{
 		Name: disk.ID(), Held: disk.Held, Ping: p.Conn().Flush, Reconnect: p.Conn().Reconnect, Log: tel.Log, Metrics: tel.Metrics,
-		Open: func(ctx context.Context) (fence.Bucket, error) {
-			b, err := p.Bucket(ctx, topology.Spools)
-			return b, err
-		},
+		Open: func(ctx context.Context) (fence.Bucket, error) { return openSpools(ctx, p.Conn()) },
 		Connected: func() (uint64, bool) {
 			losses := p.Conn().Losses() // before: a loss in between closes the fence
-			return losses, p.Joined()
+			return losses, p.Conn().Connected()
 		},
 	})
+}
+
+// The tries to open the bucket of spools are short: what waits here is not told to others before.
+const (
+	openTry   = time.Second
+	openPause = 100 * time.Millisecond
+)
+
+// openSpools opens the bucket in which replicas tell of their spools, once there is one. It does not wait for all the others that a
+// stage joins: a cluster that has lost a server finds the leaders of its streams one after another.
+func openSpools(ctx context.Context, conn *bus.Conn) (*bus.Bucket, error) {
+	for {
+		try, cancel := context.WithTimeout(ctx, openTry)
+		b, err := bus.OpenBucket(try, conn, topology.Spools.Name)
+		cancel()
+		if err == nil {
+			return b, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(openPause):
+		}
+	}
 }
 
 // runUntil runs something that outlives ctx, until there are no more webhooks in flight.

@@ -5,10 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/bus/bustest"
+	"github.com/parley-dm/parley/pkg/topology"
 )
 
 // Two replicas take the messages of the same customers in turn, before, during and after an outage: each customer's leave in the
@@ -70,4 +72,28 @@ func TestAReplicaThatIsCutOffForAMomentIsNotOvertaken(t *testing.T) {
 	for n := range got {
 		require.Equal(t, fmt.Sprint("m-", n), got[n])
 	}
+}
+
+// A cluster that has lost a server finds the leaders of its streams one after another. A replica that starts just then publishes, and
+// tells of its spool, as soon as it can, and not when the last of them is there.
+func TestAReplicaDoesNotWaitForStreamsThatItDoesNotNeed(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	js := server.Connect().JetStream()
+	_, err := topology.Ensure(t.Context(), js, topology.Options{})
+	require.NoError(t, err)
+	require.NoError(t, js.DeleteKeyValue(t.Context(), topology.Profiles.Name))
+	_, err = js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: topology.Profiles.Name, Storage: jetstream.MemoryStorage}) // which nobody can mend
+	require.NoError(t, err)
+	_, err = topology.Ensure(t.Context(), js, topology.Options{})
+	require.Error(t, err)
+
+	a, b := start(t, server, server.Connect()), start(t, server, server.Connect())
+	want := []string{}
+	for n := range 10 {
+		mid := fmt.Sprint("m-", n)
+		[]*testBundle{a, b}[n%2].postInTime(t, from(t, "7001", mid))
+		want = append(want, mid)
+	}
+	require.Equal(t, want, mids(t, server)["7001"], "they are on the bus, and not in a spool")
 }

@@ -18,7 +18,7 @@ func (f *Fence) watch(ctx context.Context, bucket Bucket) {
 		f.mu.Unlock()
 		err := bucket.Watch(watching, ">", f.heard)
 		again()
-		if err == nil {
+		if err == nil || errors.Is(err, context.Canceled) {
 			continue // it was to begin anew, or ctx has ended
 		}
 		if !errors.Is(err, bus.ErrUnavailable) && ctx.Err() == nil {

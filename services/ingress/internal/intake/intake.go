@@ -203,9 +203,7 @@ func (i *Intake) place(ctx context.Context, w Webhook, each, lanes []uint16) (*s
 	if tried := !errors.Is(published, errBehind) && !errors.Is(published, errAway); tried && !i.away.Swap(true) {
 		i.log.Warn("spool.used", telemetry.KeyError, published)
 	}
-	if i.bus.Joined() { // others may take what comes next of this conversation, and must know before it can come
-		i.fence.Tell(ctx)
-	}
+	i.fence.Tell(ctx) // others may take what comes next of this conversation, and must know before it can come
 	return commit, nil
 }
 
