@@ -91,8 +91,7 @@ type Fence struct {
 	told    uint64
 	changed chan struct{} // closed, and made anew, when anything here has changed
 	watched uint64        // how often the connection had been lost, and one, when the bucket was last known whole
-	own     time.Time     // when the bus had our own last telling, by its clock
-	heardAs uint64        // its revision
+	heardAs uint64        // the revision of our own last telling that was heard
 
 	listening   time.Time // since when the watch is as it is
 	listenAgain func()    // has it begin anew
@@ -102,9 +101,10 @@ type Fence struct {
 type other struct {
 	spool.Held
 	lanes laneSet
-	// seen is when it was last heard, created when that was written, by the bus's clock.
-	seen, created time.Time
-	losses        uint64
+	// seen is when it was last heard, revision that of what it told.
+	seen     time.Time
+	revision uint64
+	losses   uint64
 }
 
 // New makes a fence, which is closed until [Fence.Run] has found out what others hold, and registers its metric.

@@ -49,7 +49,7 @@ func (f *Fence) heard(e *bus.Entry) {
 		if e.Revision <= f.heardAs {
 			break // from before, told once more by a watch that begins
 		}
-		f.own, f.heardAs = e.Created, e.Revision
+		f.heardAs = e.Revision
 		if len(f.others) > 0 && connected && f.pulse.felt(losses) {
 			f.nudge()
 		}
@@ -70,8 +70,8 @@ func (f *Fence) otherLocked(e *bus.Entry, losses uint64) {
 		return
 	}
 	delete(f.buried, e.Key)
-	o := &other{Held: held, seen: time.Now(), created: e.Created, losses: losses}
-	if before := f.others[e.Key]; before != nil && before.created.Equal(e.Created) {
+	o := &other{Held: held, seen: time.Now(), revision: e.Revision, losses: losses}
+	if before := f.others[e.Key]; before != nil && before.revision == e.Revision {
 		o.seen = before.seen // a watch that began anew tells it once more
 	}
 	o.lanes.add(held.Lanes)

@@ -71,6 +71,28 @@ func TestABucketThatTakesNothingIsAnOutageForAll(t *testing.T) {
 	idle.opens(t, 1)
 }
 
+// What another told a moment before an outage says nothing of what it holds after it.
+func TestWhatWasToldJustBeforeAnOutageDoesNotCount(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	topologyOn(t, server)
+	var muteA, muteB, never atomic.Bool
+	a, b := startWith(t, "a", server.Connect(), faults(&muteA, &never)), startWith(t, "b", server.Connect(), faults(&muteB, &never))
+	a.opens(t, 1)
+	b.opens(t, 1)
+	muteA.Store(true)
+	b.Tell(t.Context()) // later than anything that a heard itself say
+	muteB.Store(true)
+	a.shuts(t, 1)
+	b.shuts(t, 1)
+	b.holds(record(1).At, 1)
+	muteA.Store(false)
+	require.Never(t, func() bool { return a.Open([]uint16{1}) }, time.Second, 5*time.Millisecond, "the other is not back yet")
+	muteB.Store(false)
+	a.opens(t, 2)
+	require.False(t, a.Open([]uint16{1}))
+}
+
 // A watch whose server is gone tells nothing for many seconds. It begins anew, and nothing is published before.
 func TestAWatchThatTellsNothingBeginsAnew(t *testing.T) {
 	t.Parallel()

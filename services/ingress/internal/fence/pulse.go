@@ -15,9 +15,8 @@ type pulse struct {
 	losses atomic.Uint64
 	last   atomic.Int64
 
-	mu sync.Mutex // of those who feel, and of the times below
-	// gone is the last sign before the latest outage, came the first one after it.
-	gone, came time.Time
+	mu   sync.Mutex // of those who feel
+	came time.Time  // the first sign after the latest outage
 }
 
 // alive says whether there was a sign lately, on the connection that there is: it takes what Connected says.
@@ -25,17 +24,11 @@ func (p *pulse) alive(losses uint64, connected bool) bool {
 	return connected && p.losses.Load() == losses && time.Since(time.Unix(0, p.last.Load())) < stallAfter
 }
 
-// back is when life began; outage is since when, before that, there had been no sign.
+// back is when life began.
 func (p *pulse) back() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.came
-}
-
-func (p *pulse) outage() (since time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.gone
 }
 
 // felt notes a sign, and says whether an outage is over with it.
@@ -48,7 +41,7 @@ func (p *pulse) felt(losses uint64) (begins bool) {
 		last = now
 	}
 	if begins = p.epoch.Load() == 0 || p.losses.Load() != losses || now.Sub(last) > stallAfter; begins {
-		p.gone, p.came = last, now
+		p.came = now
 		p.epoch.Add(1)
 	}
 	p.losses.Store(losses)

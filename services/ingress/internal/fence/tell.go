@@ -85,16 +85,12 @@ func (t *teller) settle(epoch uint64) bool {
 	return true
 }
 
-// missesLocked says whether another has told nothing since the outage, and may yet. What was told before it is recognised by the
-// bus's clock: it is older than our own last telling by more than the outage and what has passed since.
+// missesLocked says whether another has told nothing since the outage, and may yet. What it told before is of no use, even a moment
+// before: each answers the first telling after an outage, which asks for it.
 func (t *teller) missesLocked() bool {
 	f := t.f
-	if f.own.IsZero() {
-		return true
-	}
-	began := f.own.Add(-time.Since(f.pulse.outage()))
 	for name, o := range f.others {
-		if o.created.Before(began) && f.silentFor(o) < f.o.DeadAfter {
+		if o.revision < t.firstAs && f.silentFor(o) < f.o.DeadAfter {
 			if !t.waiting && time.Since(f.pulse.back()) > 2*f.o.Settle {
 				t.waiting = true
 				f.o.Log.Warn("fence.waiting", "replica", name, "meaning", "it has not come back from the outage, and its spool may hold what has to go first")
