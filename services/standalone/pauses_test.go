@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -45,7 +44,6 @@ func (w *world) waits(account string, customers []string, from, to time.Time) []
 			}
 		}
 	}
-	slices.Sort(out)
 	return out
 }
 

@@ -36,11 +36,7 @@ func (p *pulse) felt(losses uint64) (begins bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	last := time.Unix(0, p.last.Load())
-	if p.epoch.Load() == 0 {
-		last = now
-	}
-	if begins = p.epoch.Load() == 0 || p.losses.Load() != losses || now.Sub(last) > stallAfter; begins {
+	if begins = p.epoch.Load() == 0 || p.losses.Load() != losses || now.Sub(time.Unix(0, p.last.Load())) > stallAfter; begins {
 		p.came = now
 		p.epoch.Add(1)
 	}
