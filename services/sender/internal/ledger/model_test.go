@@ -80,7 +80,7 @@ func TestNeverSentTwice(t *testing.T) {
 			}
 			return faults.Draw(t, "fault")
 		}}
-		c := &clock{}
+		c := newClock()
 		fresh := func() *ledger.Ledger {
 			return ledger.New(u, ledger.Options{Doubt: doubt, SettleTimeout: time.Millisecond, Now: c.Now})
 		}
