@@ -64,7 +64,7 @@ func TestPublishingWhileTheServerIsAwayFailsWithinItsDeadline(t *testing.T) {
 	begin := time.Now()
 	err := pub.Publish("jobs.a", slice("m", 10)...)
 	require.ErrorIs(t, err, bus.ErrUnavailable)
-	require.Less(t, time.Since(begin), 2*time.Second)
+	require.Less(t, time.Since(begin), 4*time.Second, "the default would be 5 s")
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
