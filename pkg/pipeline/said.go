@@ -22,12 +22,12 @@ import (
 // Echoes reads the echoes of a conversation that were stored since a time of the bus's clock, oldest first. It reads what
 // there is, keeps nothing, and costs the more the longer ago the time is: for the rare case, not for every message.
 func (p *Pipeline) Echoes(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Event, error) {
-	return said[dm.Event](ctx, p, topology.Events, p.subjects(c, dm.KindEcho), c, since)
+	return said[dm.Event](ctx, p, topology.Events, p.subjects(c, dm.KindEcho), c, since, time.Time{})
 }
 
 // Heard reads the customer's messages and taps, as [Pipeline.Echoes] does echoes.
 func (p *Pipeline) Heard(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Event, error) {
-	return said[dm.Event](ctx, p, topology.Events, p.subjects(c, dm.KindMessage, dm.KindPostback), c, since)
+	return said[dm.Event](ctx, p, topology.Events, p.subjects(c, dm.KindMessage, dm.KindPostback), c, since, time.Time{})
 }
 
 func (p *Pipeline) subjects(c dm.Conversation, kinds ...dm.EventKind) []string {
@@ -41,7 +41,7 @@ func (p *Pipeline) subjects(c dm.Conversation, kinds ...dm.EventKind) []string {
 // Sent reads the deliveries of a conversation that say sent, as [Pipeline.Echoes] does echoes.
 func (p *Pipeline) Sent(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Delivery, error) {
 	subject := "dm.delivery." + topology.Token(c.Account) + "." + string(dm.OutcomeSent)
-	return said[dm.Delivery](ctx, p, topology.Deliveries, []string{subject}, c, since)
+	return said[dm.Delivery](ctx, p, topology.Deliveries, []string{subject}, c, since, time.Time{})
 }
 
 // FollowSent calls sent with every delivery that says sent: those of the last moments, as many as window says, then each as it
@@ -86,6 +86,25 @@ func (p *Pipeline) FollowSent(ctx context.Context, window time.Duration, sent fu
 	}
 }
 
+// SentBetween calls sent with the deliveries that say sent and were stored between two times of the bus's clock, in their order.
+func (p *Pipeline) SentBetween(ctx context.Context, from, to time.Time, sent func(dm.Delivery)) error {
+	scan := replay.Scan{Stream: topology.Deliveries.Name, Subjects: []string{"dm.delivery.*." + string(dm.OutcomeSent)}, Since: from}
+	err := replay.Each(ctx, p.conn.JetStream(), scan, func(m jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
+		if !meta.Timestamp.Before(to) {
+			return false, nil
+		}
+		// One that cannot be read is of a newer version, or somebody else's.
+		if e, err := envelope.Decode[dm.Delivery](m.Data()); err == nil {
+			sent(e.Data)
+		}
+		return ctx.Err() == nil, ctx.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("read what was sent from %s to %s: %w", from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339), err)
+	}
+	return nil
+}
+
 // Spoken is one message that was to be said in a conversation, and what the sender's ledger has of it.
 type Spoken struct {
 	IntentID string
@@ -101,11 +120,11 @@ type Spoken struct {
 // maxParts bounds the messages of one intent that are looked for.
 const maxParts = 100
 
-// Spoken reads what became of the messages that were decided in a conversation since a time of the bus's clock, and that the
-// sender has begun. It reads all of the account's intents since, and is for the rare case.
-func (p *Pipeline) Spoken(ctx context.Context, c dm.Conversation, since time.Time) ([]Spoken, error) {
+// Spoken reads what became of the messages that were decided in a conversation between two times of the bus's clock, and that the
+// sender has begun. It reads all of the account's intents of that time, and is for the rare case.
+func (p *Pipeline) Spoken(ctx context.Context, c dm.Conversation, since, until time.Time) ([]Spoken, error) {
 	subject := topology.IntentSubject(&dm.ReplyIntent{Conversation: c}, p.Partitions())
-	intents, err := said[dm.ReplyIntent](ctx, p, topology.Intents, []string{subject}, c, since)
+	intents, err := said[dm.ReplyIntent](ctx, p, topology.Intents, []string{subject}, c, since, until)
 	if err != nil || len(intents) == 0 {
 		return nil, err
 	}
@@ -156,11 +175,15 @@ func (s *Spoken) look(ctx context.Context, ledger *bus.Bucket) (found bool, err 
 	return true, nil
 }
 
-func said[T envelope.Data](ctx context.Context, p *Pipeline, s topology.Stream, subjects []string, c dm.Conversation, since time.Time) ([]T, error) {
+// said reads what was stored since a time, and until another one if there is one.
+func said[T envelope.Data](ctx context.Context, p *Pipeline, s topology.Stream, subjects []string, c dm.Conversation, since, until time.Time) ([]T, error) {
 	var out []T
 	name := c.String()
 	err := replay.Each(ctx, p.conn.JetStream(), replay.Scan{Stream: s.Name, Subjects: subjects, Since: since},
-		func(m jetstream.Msg, _ *jetstream.MsgMetadata) (bool, error) {
+		func(m jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
+			if !until.IsZero() && meta.Timestamp.After(until) {
+				return false, nil
+			}
 			if m.Headers().Get(replay.HeaderConversation) != name {
 				return true, nil
 			}

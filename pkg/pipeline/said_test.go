@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -108,6 +109,36 @@ func TestWhatIsSentIsFollowed(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+// What was sent in some time is read: no failures, nothing from before and nothing from after.
+func TestWhatWasSentInATime(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	p := newProcess(t, server)
+	stage := p.open("test")
+	js := server.Connect().JetStream()
+	var stored []time.Time
+	for n, o := range []dm.Outcome{dm.OutcomeSent, dm.OutcomeSent, dm.OutcomeFailed, dm.OutcomeSent, dm.OutcomeSent} {
+		e := event(strconv.Itoa(7000+n), n)
+		d := dm.Delivery{ID: dm.DeliveryID(e.ID, 0, o), IntentID: e.ID, Of: 1, Conversation: e.Conversation, Outcome: o, MID: e.MID}
+		require.NoError(t, stage.Publish(t.Context(), stage.Delivery(d, "c", "c")))
+		stream, err := js.Stream(t.Context(), topology.Deliveries.Name)
+		require.NoError(t, err)
+		stored = append(stored, stream.CachedInfo().State.LastTime)
+	}
+	read := func(from, to time.Time) (mids []string) {
+		require.NoError(t, stage.SentBetween(t.Context(), from, to, func(d dm.Delivery) { mids = append(mids, d.MID) }))
+		return mids
+	}
+	mid := func(n int) string { return event(strconv.Itoa(7000+n), n).MID }
+	require.Equal(t, []string{mid(1), mid(3)}, read(stored[1], stored[4]))
+	require.Equal(t, []string{mid(4)}, read(stored[4], stored[4].Add(time.Hour)))
+	require.Empty(t, read(stored[0].Add(-time.Hour), stored[0]))
+	require.Empty(t, read(stored[4].Add(time.Hour), stored[4].Add(2*time.Hour)))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Error(t, stage.SentBetween(ctx, stored[0], stored[4], func(dm.Delivery) {}), "what was not read must not be taken for what was not sent")
+}
+
 // What became of what was decided is read from the ledger, message by message.
 func TestWhatBecameOfWhatWasDecided(t *testing.T) {
 	t.Parallel()
@@ -117,7 +148,7 @@ func TestWhatBecameOfWhatWasDecided(t *testing.T) {
 	require.NoError(t, err)
 	since := time.Now().Add(-time.Minute)
 	c := event("7001", 1).Conversation
-	none, err := stage.Spoken(t.Context(), c, since)
+	none, err := stage.Spoken(t.Context(), c, since, time.Time{})
 	require.NoError(t, err)
 	require.Empty(t, none)
 	intent := func(id, customer string, texts ...string) pipeline.Outgoing {
@@ -135,9 +166,12 @@ func TestWhatBecameOfWhatWasDecided(t *testing.T) {
 		_, err := ledger.Create(t.Context(), key, []byte(entry))
 		require.NoError(t, err)
 	}
-	got, err := stage.Spoken(t.Context(), c, since)
+	got, err := stage.Spoken(t.Context(), c, since, time.Time{})
 	require.NoError(t, err)
 	require.Equal(t, []pipeline.Spoken{
 		{IntentID: "in_1", Text: "one", MID: "m1"}, {IntentID: "in_1", Part: 1, Text: "two", InFlight: true}, {IntentID: "in_2", Text: "four", Unknown: true},
 	}, got)
+	none, err = stage.Spoken(t.Context(), c, since, since)
+	require.NoError(t, err)
+	require.Empty(t, none, "all of it was decided later")
 }

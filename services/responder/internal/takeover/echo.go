@@ -19,16 +19,18 @@ const (
 	settling = time.Second
 	// doubtful is how long after it an echo may wait for what is in flight: longer than the sender doubts by default.
 	doubtful = 2 * time.Minute
-	// lookBack is how old a decision may be whose message is looked for; behindPoll and doubtPoll when one looks again.
+	// lookBack is how old a decision may be whose message is looked for, and how much the clocks of the bus and of ingress may
+	// differ; behindPoll and doubtPoll when one looks again.
 	lookBack   = 5 * time.Minute
 	behindPoll = 250 * time.Millisecond
 	doubtPoll  = time.Second
 	// maxWaiting bounds the handlers that wait, maxLooking those that read the ledger; others wait in their lanes.
 	maxWaiting = 64
 	maxLooking = 4
-	// remembered bounds the messages in memory, and sentWithin is how old those may be that are read at the start.
+	// remembered bounds the messages in memory, and sentWithin is how old those may be that are read at the start: all that is
+	// older is in slices of the past that have ended.
 	remembered = 100_000
-	sentWithin = 30 * time.Second
+	sentWithin = slice + sliceSettles
 	followWait = time.Second
 )
 
@@ -44,10 +46,16 @@ func (w *Watch) Run(ctx context.Context) error {
 }
 
 func (w *Watch) follow(ctx context.Context) error {
-	w.sent.behind.Store(true)
+	behind := func(is bool) {
+		if is {
+			w.sent.began(w.d.Now().Add(-sentWithin))
+		}
+		w.sent.behind.Store(is)
+	}
+	behind(true)
 	for ctx.Err() == nil {
-		err := w.d.Streams.FollowSent(ctx, sentWithin, w.saw, w.sent.behind.Store)
-		w.sent.behind.Store(true)
+		err := w.d.Streams.FollowSent(ctx, sentWithin, w.saw, behind)
+		behind(true)
 		if err == nil || ctx.Err() != nil {
 			continue // it was stopped
 		}
@@ -83,6 +91,9 @@ func (w *Watch) ours(ctx context.Context, e *dm.Event) (bool, error) {
 			return false, w.later(0) // cut short
 		}
 	}
+	if known, err := w.wasSent(ctx, e, key); known || err != nil {
+		return known, err
+	}
 	inTime := w.d.Now().Sub(e.ReceivedAt) < doubtful
 	if w.sent.behind.Load() && inTime {
 		return false, w.later(behindPoll)
@@ -100,13 +111,17 @@ func (w *Watch) look(ctx context.Context, e *dm.Event, inTime bool) (bool, error
 	default:
 		return false, w.later(behindPoll)
 	}
-	spoken, err := w.d.Streams.Spoken(ctx, e.Conversation, eventTime(e).Add(-lookBack))
+	var until time.Time
+	if !e.ReceivedAt.IsZero() {
+		until = e.ReceivedAt.Add(lookBack)
+	}
+	spoken, err := w.d.Streams.Spoken(ctx, e.Conversation, eventTime(e).Add(-lookBack), until)
 	if err != nil {
 		return false, bus.WhileAway(fmt.Errorf("find out whose echo it is: %w", err))
 	}
 	switch judge(spoken, e) {
 	case found:
-		w.sent.add(w.sent.key(e.Account, e.MID))
+		w.sent.add(w.sent.key(e.Account, e.MID), w.d.Now())
 		return true, nil
 	case likely:
 		if inTime {

@@ -13,15 +13,23 @@ type index struct {
 	seed   maphash.Seed
 	behind atomic.Bool
 
-	mu      sync.Mutex
-	known   map[uint64]struct{}
-	ring    []uint64
-	next    int
+	mu    sync.Mutex
+	known map[uint64]struct{}
+	ring  []remembrance
+	next  int
+	// from is since when all that was sent is known.
+	from    time.Time
 	waiters map[uint64]chan struct{}
 }
 
+// remembrance is a message of ours and when it was heard of.
+type remembrance struct {
+	key uint64
+	at  time.Time
+}
+
 func newIndex(size int) *index {
-	return &index{seed: maphash.MakeSeed(), known: map[uint64]struct{}{}, ring: make([]uint64, 0, size), waiters: map[uint64]chan struct{}{}}
+	return &index{seed: maphash.MakeSeed(), known: map[uint64]struct{}{}, ring: make([]remembrance, 0, size), waiters: map[uint64]chan struct{}{}}
 }
 
 // key is a mid's: it is unique with its account only.
@@ -34,17 +42,35 @@ func (x *index) key(account, mid string) uint64 {
 	return h.Sum64()
 }
 
-func (x *index) add(key uint64) {
+// began says that what was sent since a time is being heard of, and that some of what was sent before may have been missed.
+func (x *index) began(from time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.from = from
+}
+
+// reaches is since when all that was sent is known, but for what is behind.
+func (x *index) reaches() time.Time {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.from
+}
+
+func (x *index) add(key uint64, at time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if _, there := x.known[key]; there {
 		return
 	}
 	if len(x.ring) < cap(x.ring) {
-		x.ring = append(x.ring, key)
+		x.ring = append(x.ring, remembrance{key, at})
 	} else {
-		delete(x.known, x.ring[x.next])
-		x.ring[x.next] = key
+		gone := x.ring[x.next]
+		delete(x.known, gone.key)
+		if gone.at.After(x.from) {
+			x.from = gone.at
+		}
+		x.ring[x.next] = remembrance{key, at}
 		x.next = (x.next + 1) % len(x.ring)
 	}
 	x.known[key] = struct{}{}

@@ -52,7 +52,7 @@ func (o *wrongs) done() {
 
 // saw takes a message of ours that was sent.
 func (w *Watch) saw(d dm.Delivery) {
-	w.sent.add(w.sent.key(d.Account, d.MID))
+	w.sent.add(w.sent.key(d.Account, d.MID), w.d.Now())
 	if w.d.Holds.Took(d.Conversation, d.MID) {
 		w.wrong.add(d)
 	}

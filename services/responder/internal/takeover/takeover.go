@@ -29,7 +29,8 @@ import (
 // Streams is what was decided and what came of it.
 type Streams interface {
 	FollowSent(ctx context.Context, window time.Duration, sent func(dm.Delivery), behind func(bool)) error
-	Spoken(ctx context.Context, c dm.Conversation, since time.Time) ([]pipeline.Spoken, error)
+	SentBetween(ctx context.Context, from, to time.Time, sent func(dm.Delivery)) error
+	Spoken(ctx context.Context, c dm.Conversation, since, until time.Time) ([]pipeline.Spoken, error)
 }
 
 // Holds is who has which conversation.
@@ -72,6 +73,7 @@ type Watch struct {
 	d       Deps
 	o       Options
 	sent    *index
+	past    *past
 	waiting chan struct{}
 	looking chan struct{}
 	wrong   wrongs
@@ -84,7 +86,7 @@ func New(d Deps, o Options) (*Watch, error) {
 		d.Now = time.Now
 	}
 	w := &Watch{
-		d: d, o: o, sent: newIndex(remembered), waiting: make(chan struct{}, maxWaiting), looking: make(chan struct{}, maxLooking),
+		d: d, o: o, sent: newIndex(remembered), past: newPast(), waiting: make(chan struct{}, maxWaiting), looking: make(chan struct{}, maxLooking),
 		wrong: wrongs{wake: make(chan struct{}, 1)},
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_conversations_changed_hands_total", Help: "Times that a conversation changed hands because of what Meta told, by holder and reason.",

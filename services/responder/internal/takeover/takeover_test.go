@@ -47,9 +47,12 @@ type streams struct {
 	mu     sync.Mutex
 	spoken []pipeline.Spoken
 	looks  int
-	err    error
-	sent   func(dm.Delivery)
-	behind func(bool)
+	// earlier is what was sent before the watch began, and reads how often some of it was read.
+	earlier []dm.Delivery
+	reads   int
+	err     error
+	sent    func(dm.Delivery)
+	behind  func(bool)
 }
 
 func (s *streams) FollowSent(ctx context.Context, _ time.Duration, sent func(dm.Delivery), behind func(bool)) error {
@@ -61,7 +64,19 @@ func (s *streams) FollowSent(ctx context.Context, _ time.Duration, sent func(dm.
 	return nil
 }
 
-func (s *streams) Spoken(context.Context, dm.Conversation, time.Time) ([]pipeline.Spoken, error) {
+func (s *streams) SentBetween(_ context.Context, from, to time.Time, sent func(dm.Delivery)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	for _, d := range s.earlier {
+		if !d.SentAt.Before(from) && d.SentAt.Before(to) {
+			sent(d)
+		}
+	}
+	return s.err
+}
+
+func (s *streams) Spoken(context.Context, dm.Conversation, time.Time, time.Time) ([]pipeline.Spoken, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looks++
