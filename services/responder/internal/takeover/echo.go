@@ -91,7 +91,7 @@ func (w *Watch) ours(ctx context.Context, e *dm.Event) (bool, error) {
 			return false, w.later(0) // cut short
 		}
 	}
-	if known, err := w.wasSent(ctx, e, key); known || err != nil {
+	if known, err := w.wasSent(ctx, e, key, after); known || err != nil {
 		return known, err
 	}
 	inTime := w.d.Now().Sub(e.ReceivedAt) < doubtful
@@ -132,12 +132,11 @@ func (w *Watch) look(ctx context.Context, e *dm.Event, inTime bool) (bool, error
 		if inTime {
 			return false, w.later(doubtPoll)
 		}
-		return false, nil
 	case given:
 		return true, nil
-	default:
-		return false, nil
 	}
+	// The bot will be silent for hours, and nobody will mend that if the delivery of a message that waited for long came and went.
+	return w.wasSent(ctx, e, w.sent.key(e.Account, e.MID), late)
 }
 
 // finding is what the ledger says of an echo.

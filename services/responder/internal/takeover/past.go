@@ -12,9 +12,9 @@ const (
 	// slice is how much time of what was sent is read at once; sliceSettles is how long after its end everything in it is there.
 	slice        = time.Minute
 	sliceSettles = 30 * time.Second
-	// before and after are how much earlier and later than the message its delivery may have been stored to be looked for: clocks
-	// differ, and the answer to the call comes after the message.
-	before, after = 30 * time.Second, 30 * time.Second
+	// before and after are how much earlier and later than the message its delivery was stored, nearly always: clocks differ, and
+	// the answer to the call comes after the message. late is how much later where it was in doubt.
+	before, after, late = 30 * time.Second, 30 * time.Second, 15 * time.Minute
 	// pastRemembered bounds the messages of the past in memory, about 10 MB.
 	pastRemembered = 500_000
 )
@@ -78,13 +78,13 @@ func (p *past) add(at time.Time, keys map[uint64]struct{}) {
 	p.slices[at] = &pastSlice{keys: keys, used: p.uses}
 }
 
-// wasSent says whether an echo from before what the index has is of a message of ours. False means that it is not known here. The
-// error says when to ask again.
-func (w *Watch) wasSent(ctx context.Context, e *dm.Event, key uint64) (bool, error) {
-	at := eventTime(e)
-	from, to := at.Add(-before), at.Add(after)
-	if !from.Before(w.sent.reaches()) {
-		return false, nil // the index has all of it
+// wasSent says whether an echo from before what the index has is of a message of ours whose delivery was stored within a time.
+// False means that it is not known here. The error says when to ask again.
+func (w *Watch) wasSent(ctx context.Context, e *dm.Event, key uint64, within time.Duration) (bool, error) {
+	at, index := eventTime(e), w.sent.reaches()
+	from, to := at.Add(-before), at.Add(within)
+	if to.After(index) {
+		to = index // which has the rest
 	}
 	known, unread := w.past.has(key, from, to)
 	if known || len(unread) == 0 {

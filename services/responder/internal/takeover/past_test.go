@@ -55,6 +55,23 @@ func TestOneWhoIsFarBehindCatchesUp(t *testing.T) {
 	})
 }
 
+// A message that was decided long before it was sent, and was in doubt for long after, is not in the ledger's minutes, and nobody
+// will hear of its delivery any more.
+func TestADeliveryThatCameAndWent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, echoes := behind(t)
+		e := echoes[0]
+		e.MID = "late"
+		b.streams.earlier = append(b.streams.earlier, dm.Delivery{Conversation: conversation, MID: "late", SentAt: e.Time.Add(6 * time.Minute)})
+		change, _ := b.hear(e)
+		require.Nil(t, change)
+		require.Empty(t, b.holder())
+		require.Equal(t, 1, b.streams.looks)
+		b.stop()
+	})
+}
+
 // A minute that could not be read is not taken for one in which nothing was sent.
 func TestThePastCannotBeRead(t *testing.T) {
 	t.Parallel()
@@ -81,6 +98,9 @@ func TestAMinuteThatHasNotEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, "") // on the minute, as every bubble begins
 		begun := time.Now()
+		for n := range 100_001 { // more at once than is remembered
+			b.streams.sent(dm.Delivery{Conversation: conversation, MID: fmt.Sprint("other", n), Outcome: dm.OutcomeSent, SentAt: begun})
+		}
 		echo := func(mid string) *dm.Event {
 			e := event(dm.KindEcho, mid)
 			e.Time, e.ReceivedAt = begun.Add(-70*time.Second), begun.Add(-69*time.Second)
