@@ -2,9 +2,11 @@ package takeover
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 )
 
@@ -96,7 +98,7 @@ func (w *Watch) wasSent(ctx context.Context, e *dm.Event, key uint64, within tim
 	default:
 		return false, w.later(behindPoll)
 	}
-	_, unread = w.past.has(key, from, to)
+	known, unread = w.past.has(key, from, to)
 	for _, at := range unread {
 		end := at.Add(slice)
 		if end.Add(sliceSettles).After(w.d.Now()) {
@@ -105,10 +107,12 @@ func (w *Watch) wasSent(ctx context.Context, e *dm.Event, key uint64, within tim
 		keys := map[uint64]struct{}{}
 		err := w.d.Streams.SentBetween(ctx, at, end, func(d dm.Delivery) { keys[w.sent.key(d.Account, d.MID)] = struct{}{} })
 		if err != nil {
-			return false, err
+			return false, bus.WhileAway(fmt.Errorf("find out whose echo it is: %w", err))
 		}
-		w.past.add(at, keys)
+		w.past.add(at, keys) // and it may forget another that was read for this
+		if _, ok := keys[key]; ok {
+			known = true
+		}
 	}
-	known, _ = w.past.has(key, from, to)
 	return known, nil
 }
