@@ -134,6 +134,7 @@ func (w *Watch) look(ctx context.Context, e *dm.Event, inTime bool) (bool, error
 		}
 	case given:
 		return true, nil
+	case foreign:
 	}
 	// The bot will be silent for hours, and nobody will mend that if the delivery of a message that waited for long came and went.
 	return w.wasSent(ctx, e, w.sent.key(e.Account, e.MID), late)
