@@ -173,7 +173,8 @@ func TestParkedIntentsExpireWithTheirWindow(t *testing.T) {
 	t.Parallel()
 	s := newShops(t)
 	stop := s.run()
-	s.ask(account, time.Now().Add(3*time.Second), customers("1", 4), 3)
+	// Their time is enough for the slowest machine to start a sender and park them.
+	s.ask(account, time.Now().Add(15*time.Second), customers("1", 4), 3)
 	// Conversations are parked side by side: what may go on waiting would else stand before what may not.
 	s.eventually("those whose window closes are parked", func() bool { return s.stream(topology.Parked.Name).State.LastSeq == 12 })
 	s.ask(account, time.Now().Add(time.Hour), customers("1", 4), 1)
