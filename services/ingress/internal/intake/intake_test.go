@@ -144,7 +144,7 @@ func setup(t *testing.T, change ...func(*intake.Deps, *spool.Options)) *bundle {
 	log := slog.New(slog.DiscardHandler)
 	o := spool.Options{Dir: t.TempDir(), MaxBytes: 16 << 20, Log: log, Metrics: b.metrics}
 	d := intake.Deps{
-		Bus: b.bus, Log: log, Metrics: b.metrics, Answers: func(dm.Channel, string) bool { return true }, BusWithin: time.Millisecond, AnswerWithin: time.Minute, LeastWait: 20 * time.Millisecond,
+		Bus: b.bus, Log: log, Metrics: b.metrics, Answers: func(dm.Channel, string) bool { return true }, BusWithin: time.Millisecond, AnswerWithin: time.Minute, LeastWait: time.Second,
 	}
 	for _, f := range change {
 		f(&d, &o)
