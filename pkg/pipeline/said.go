@@ -49,15 +49,8 @@ func (p *Pipeline) Sent(ctx context.Context, c dm.Conversation, since time.Time)
 // and, after an outage that is longer than the window, some never: those who need to be certain ask [Pipeline.Spoken]. sent
 // may be called by two goroutines at once and must not take long.
 func (p *Pipeline) FollowSent(ctx context.Context, window time.Duration, sent func(dm.Delivery), behind func(bool)) error {
-	subject := "dm.delivery.*." + string(dm.OutcomeSent)
-	heard := func(payload []byte) {
-		// One that cannot be read is of a newer version, or somebody else's.
-		if e, err := envelope.Decode[dm.Delivery](payload); err == nil {
-			sent(e.Data)
-		}
-	}
 	again := make(chan struct{}, 1)
-	stop, err := p.conn.Tap(ctx, subject, heard, func() {
+	stop, err := p.conn.Tap(ctx, sentSubject, readSent(sent), func() {
 		select {
 		case again <- struct{}{}:
 		default:
@@ -69,12 +62,7 @@ func (p *Pipeline) FollowSent(ctx context.Context, window time.Duration, sent fu
 	defer stop()
 	for {
 		behind(true)
-		scan := replay.Scan{Stream: topology.Deliveries.Name, Subjects: []string{subject}, Since: time.Now().Add(-window)}
-		err := replay.Each(ctx, p.conn.JetStream(), scan, func(m jetstream.Msg, _ *jetstream.MsgMetadata) (bool, error) {
-			heard(m.Data())
-			return ctx.Err() == nil, nil
-		})
-		if err != nil {
+		if err := p.SentBetween(ctx, time.Now().Add(-window), time.Time{}, sent); err != nil {
 			return fmt.Errorf("follow what is sent: %w", err)
 		}
 		behind(false)
@@ -86,21 +74,29 @@ func (p *Pipeline) FollowSent(ctx context.Context, window time.Duration, sent fu
 	}
 }
 
-// SentBetween calls sent with the deliveries that say sent and were stored between two times of the bus's clock, in their order.
-func (p *Pipeline) SentBetween(ctx context.Context, from, to time.Time, sent func(dm.Delivery)) error {
-	scan := replay.Scan{Stream: topology.Deliveries.Name, Subjects: []string{"dm.delivery.*." + string(dm.OutcomeSent)}, Since: from}
-	err := replay.Each(ctx, p.conn.JetStream(), scan, func(m jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
-		if !meta.Timestamp.Before(to) {
-			return false, nil
-		}
-		// One that cannot be read is of a newer version, or somebody else's.
-		if e, err := envelope.Decode[dm.Delivery](m.Data()); err == nil {
+// sentSubject is that of every delivery that says sent.
+const sentSubject = "dm.delivery.*." + string(dm.OutcomeSent)
+
+// readSent passes on what can be read; the rest is of a newer version, or somebody else's.
+func readSent(sent func(dm.Delivery)) func(payload []byte) {
+	return func(payload []byte) {
+		if e, err := envelope.Decode[dm.Delivery](payload); err == nil {
 			sent(e.Data)
 		}
-		return ctx.Err() == nil, ctx.Err()
+	}
+}
+
+// SentBetween calls sent with the deliveries that say sent and were stored between two times of the bus's clock, in their order; up
+// to now without the second.
+func (p *Pipeline) SentBetween(ctx context.Context, from, to time.Time, sent func(dm.Delivery)) error {
+	heard := readSent(sent)
+	scan := replay.Scan{Stream: topology.Deliveries.Name, Subjects: []string{sentSubject}, Since: from, Until: to}
+	err := replay.Each(ctx, p.conn.JetStream(), scan, func(m jetstream.Msg, _ *jetstream.MsgMetadata) (bool, error) {
+		heard(m.Data())
+		return true, ctx.Err()
 	})
 	if err != nil {
-		return fmt.Errorf("read what was sent from %s to %s: %w", from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339), err)
+		return fmt.Errorf("read what was sent since %s: %w", from.UTC().Format(time.RFC3339), err)
 	}
 	return nil
 }
@@ -179,11 +175,8 @@ func (s *Spoken) look(ctx context.Context, ledger *bus.Bucket) (found bool, err 
 func said[T envelope.Data](ctx context.Context, p *Pipeline, s topology.Stream, subjects []string, c dm.Conversation, since, until time.Time) ([]T, error) {
 	var out []T
 	name := c.String()
-	err := replay.Each(ctx, p.conn.JetStream(), replay.Scan{Stream: s.Name, Subjects: subjects, Since: since},
-		func(m jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
-			if !until.IsZero() && meta.Timestamp.After(until) {
-				return false, nil
-			}
+	err := replay.Each(ctx, p.conn.JetStream(), replay.Scan{Stream: s.Name, Subjects: subjects, Since: since, Until: until},
+		func(m jetstream.Msg, _ *jetstream.MsgMetadata) (bool, error) {
 			if m.Headers().Get(replay.HeaderConversation) != name {
 				return true, nil
 			}

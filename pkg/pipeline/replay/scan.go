@@ -16,6 +16,8 @@ type Scan struct {
 	// From is the first sequence and Since the earliest time; at most one of them. Neither: from the beginning.
 	From  uint64
 	Since time.Time
+	// Until ends it at the first message that was stored then or later; zero does not.
+	Until time.Time
 }
 
 // page is how many messages are asked for at once, idle how long the server may take for the first of them, and forget how
@@ -37,8 +39,8 @@ var (
 	errLost    = errors.New("something was lost on its way")
 )
 
-// Each calls f with each message, in order, until the last one that was there when it began, or until f says no. It
-// changes nothing in the stream.
+// Each calls f with each message, in order, until the last one that was there when it began, or that is to be read, or until f says
+// no. It changes nothing in the stream.
 func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.Msg, *jetstream.MsgMetadata) (more bool, err error)) error {
 	stream, err := js.Stream(ctx, s.Stream)
 	if err != nil {
@@ -76,7 +78,7 @@ func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.
 			if seen++; meta.Sequence.Consumer != seen {
 				return fmt.Errorf("read stream %s: %w: message %d came in the place of message %d", s.Stream, errLost, meta.Sequence.Consumer, seen)
 			}
-			if meta.Sequence.Stream > last {
+			if meta.Sequence.Stream > last || !s.Until.IsZero() && !meta.Timestamp.Before(s.Until) {
 				return nil
 			}
 			if more, err := f(msg, meta); err != nil || !more {
