@@ -43,6 +43,9 @@ func (b *Bench) Soak(ctx context.Context) (err error) {
 	}
 	if !judged.Good {
 		row.Broken = fmt.Sprintf("%d missing, %d doubled, %d out of order, %d wrong", judged.Missing, judged.Doubled, judged.Swapped, judged.Wrong)
+		for _, f := range judged.Faults {
+			b.say("  %s", f)
+		}
 	}
 	b.add(row)
 	b.add(b.held(seen)...)

@@ -108,8 +108,10 @@ func (s *Site) Single(ctx context.Context, graphURL string, profiled bool) (*Ins
 }
 
 func (s *Site) single(ctx context.Context, i *Installation, graphURL string, profiled bool) (err error) {
-	if i.Database, err = s.Database(ctx); err != nil {
-		return err
+	if i.Database == "" {
+		if i.Database, err = s.Database(ctx); err != nil {
+			return err
+		}
 	}
 	admin, env, err := s.settings(ctx, i, graphURL)
 	if err != nil {

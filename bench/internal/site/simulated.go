@@ -54,22 +54,30 @@ func (s *Site) simulated(ctx context.Context, i *Installation) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.single(ctx, i, i.simulator, false); err != nil {
+	// The rules first: a responder that starts without them hears of them at once, but after the first customer, who would be
+	// answered by the fallback.
+	if i.Database, err = s.Database(ctx); err != nil {
 		return err
 	}
-	rules, err := s.load(ctx, "--print-rules")
-	if err != nil {
-		return err
-	}
-	conn, err := pgx.Connect(ctx, i.Database)
-	if err != nil {
+	if err := s.rules(ctx, i.Database); err != nil {
 		return fmt.Errorf("make rules: %w", err)
+	}
+	return s.single(ctx, i, i.simulator, false)
+}
+
+// rules makes the rules that Customers needs.
+func (s *Site) rules(ctx context.Context, database string) error {
+	statements, err := s.load(ctx, "--print-rules")
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if _, err := conn.Exec(ctx, string(rules)); err != nil {
-		return fmt.Errorf("make rules: %w", err)
-	}
-	return nil
+	_, err = conn.Exec(ctx, string(statements))
+	return err
 }
 
 // Judged is the simulator's verdict over a load.
@@ -77,6 +85,22 @@ type Judged struct {
 	Good                                             bool
 	Sent, Answered, Missing, Doubled, Swapped, Wrong int
 	P50, P99                                         wait
+	// Faults are what is wrong, the first hundred.
+	Faults []Fault
+}
+
+// Fault is a message without its reply, or a reply that should not be.
+type Fault struct {
+	Kind, Customer string
+	// Number counts, from 1, the customer's messages for missing, the replies otherwise.
+	Number      int
+	At          time.Time
+	Expect, Got string
+}
+
+// String is a line about it.
+func (f Fault) String() string {
+	return fmt.Sprintf("%s: number %d of customer %s, %s, expected %q, got %q", f.Kind, f.Number, f.Customer, f.At.Format(time.RFC3339Nano), f.Expect, f.Got)
 }
 
 // wait is the time from a message to its reply, which the simulator tells as "81.5ms".
