@@ -146,7 +146,14 @@ func measureAll(ctx context.Context, args []string, out, progress io.Writer) (er
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, place.Close()) }()
+	defer func() {
+		// What was interrupted is nobody's fault; what is broken after an hour should not have to be broken again to be understood.
+		keep := err != nil && ctx.Err() == nil
+		if keep {
+			_, _ = fmt.Fprintln(progress, "logs and data are in", place.Dir())
+		}
+		err = errors.Join(err, place.Close(keep))
+	}()
 	stub, err := traffic.NewStub(ctx)
 	if err != nil {
 		return err
@@ -159,5 +166,19 @@ func measureAll(ctx context.Context, args []string, out, progress io.Writer) (er
 			err = subset.measure(b, ctx)
 		}
 	}
-	return errors.Join(err, report.Write(out, b.Rows()))
+	return errors.Join(err, report.Write(out, b.Rows()), broken(b.Rows()))
+}
+
+// broken is an error when a figure is worth nothing.
+func broken(rows []report.Row) error {
+	var names []string
+	for _, r := range rows {
+		if r.Broken != "" {
+			names = append(names, r.Measure)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("broken: %s", strings.Join(names, ", "))
 }

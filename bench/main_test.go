@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/parley-dm/parley/bench/internal/report"
 )
 
 func TestWhatTakesLongIsMeasuredOnlyWhenAsked(t *testing.T) {
@@ -31,4 +33,10 @@ func TestFlagsThatMakeNoSenseAreNamed(t *testing.T) {
 		_, err := parse(args, io.Discard)
 		require.ErrorContains(t, err, wanted)
 	}
+}
+
+func TestABrokenFigureIsAnError(t *testing.T) {
+	good, bad := report.Row{Measure: "replies/s"}, report.Row{Measure: "soak at 100/s for 1h0m0s", Broken: "1 missing, 0 doubled"}
+	require.NoError(t, broken([]report.Row{good}))
+	require.EqualError(t, broken([]report.Row{good, bad}), "broken: soak at 100/s for 1h0m0s")
 }

@@ -100,19 +100,19 @@ func (s *Site) Add(ctx context.Context, i *Installation, service, graphURL strin
 // Single starts all services as one process, `parley serve`, with the NATS server in it. With profiled it is this program
 // that plays parley, from the same code, and tells its profiles.
 func (s *Site) Single(ctx context.Context, graphURL string, profiled bool) (*Installation, error) {
-	i := &Installation{}
+	database, err := s.Database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := &Installation{Database: database}
 	if err := s.single(ctx, i, graphURL, profiled); err != nil {
 		return nil, errors.Join(err, i.Stop())
 	}
 	return i, nil
 }
 
-func (s *Site) single(ctx context.Context, i *Installation, graphURL string, profiled bool) (err error) {
-	if i.Database == "" {
-		if i.Database, err = s.Database(ctx); err != nil {
-			return err
-		}
-	}
+// single starts the one process of an installation that has its database.
+func (s *Site) single(ctx context.Context, i *Installation, graphURL string, profiled bool) error {
 	admin, env, err := s.settings(ctx, i, graphURL)
 	if err != nil {
 		return err

@@ -81,7 +81,7 @@ func Open(ctx context.Context, o Options) (s *Site, err error) {
 	s = &Site{dir: dir, self: o.Self, extra: o.Settings}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.Close())
+			err = errors.Join(err, s.Close(false))
 		}
 	}()
 	if len(o.Programs) > 0 {
@@ -93,7 +93,7 @@ func Open(ctx context.Context, o Options) (s *Site, err error) {
 			return s, err
 		}
 	}
-	s.postgres, err = pglocal.Start(ctx, pglocal.Options{})
+	s.postgres, err = pglocal.Start(ctx, pglocal.Options{Dir: filepath.Join(dir, "postgres")})
 	return s, err
 }
 
@@ -121,11 +121,17 @@ func (s *Site) TakePostgresAway(ctx context.Context) error { return s.postgres.C
 // BringPostgresBack is the end of TakePostgresAway.
 func (s *Site) BringPostgresBack(ctx context.Context) error { return s.postgres.Restart(ctx) }
 
-// Close ends PostgreSQL and removes the folder.
-func (s *Site) Close() error {
+// Dir is the folder that all logs and data are in.
+func (s *Site) Dir() string { return s.dir }
+
+// Close ends PostgreSQL and removes the folder, unless it is to be kept for somebody who looks into what went wrong.
+func (s *Site) Close(keep bool) error {
 	var err error
 	if s.postgres != nil {
 		err = s.postgres.Stop()
+	}
+	if keep {
+		return err
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
