@@ -67,7 +67,7 @@ type Config struct {
 	LeaseTTL       time.Duration `env:"LEASE_TTL" envDefault:"6s" help:"how long the partitions of a killed replica wait for another"`
 	OtherAppQuiet  time.Duration `env:"OTHER_APP_QUIET" envDefault:"24h" help:"how long the bot is silent at most while another app has the thread and does not pass it back"`
 	SendTimeout    time.Duration `env:"SEND_TIMEOUT" envDefault:"10s" help:"how long one call of the Send API may take; what is not answered then may have been sent"`
-	DoubtTimeout   time.Duration `env:"DOUBT_TIMEOUT" envDefault:"1m" help:"how long what came of a message that may have been sent is looked for, while its conversation waits; then it is unknown and left to a person. Up to ten times as long where more messages of an account are in doubt than Meta may be asked about"`
+	DoubtTimeout   time.Duration `env:"DOUBT_TIMEOUT" envDefault:"1m" help:"how long what came of a message that may have been sent is looked for, while its conversation waits; then it is unknown and left to a person. Up to ten times as long where more messages of an account are in doubt than Meta may be asked about, or nobody could ask"`
 	MarkSeen       bool          `env:"MARK_SEEN" envDefault:"false" help:"show customers that their message was seen, before an automatic answer; a call of the Graph API more for each"`
 	TypingTime     time.Duration `env:"TYPING_TIME" envDefault:"0s" help:"how long customers see that an automatic answer is being written, before it comes; 0 shows and waits for nothing, else it is a call of the Graph API more for each"`
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/meta/graph"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
 	"github.com/parley-dm/parley/services/sender/internal/reconcile"
 )
@@ -38,7 +39,7 @@ func (v *Deliverer) doubtful(ctx context.Context, m *message, err error) (ledger
 		switch {
 		case lookErr != nil:
 			why = lookErr.Error()
-			if errors.Is(lookErr, reconcile.ErrBusy) || errors.Is(lookErr, reconcile.ErrAway) { // Meta was not asked
+			if unasked(lookErr) {
 				doubt.Prolong()
 			}
 		case found:
@@ -48,6 +49,12 @@ func (v *Deliverer) doubtful(ctx context.Context, m *message, err error) (ledger
 		}
 	}
 	return ledger.Entry{}, bus.DeferUntil(fmt.Errorf("%w: %s", errInDoubt, why), v.nextLook(doubt))
+}
+
+// unasked says whether a look failed without a word about the message: Meta was not asked, or refused for the number of the questions.
+// The sender that had the account before may have used up its two a second.
+func unasked(err error) bool {
+	return errors.Is(err, reconcile.ErrBusy) || errors.Is(err, reconcile.ErrAway) || graph.ClassOf(err) == graph.ClassRateLimited
 }
 
 // byNature is how it is found out that what may be done twice may be done again.

@@ -36,8 +36,8 @@ func (e *DoubtError) Error() string {
 // maxProlonged is how many times the usual time a doubt lasts at most that could not be looked into.
 const maxProlonged = 10
 
-// Prolong begins the time of a doubt anew, because nobody could look into it: others had to be asked about first, or the bus was
-// away. It lasts for maxProlonged times the usual at most.
+// Prolong begins the time of a doubt anew, because nobody could look into it: others had to be asked about first, Meta had been
+// asked too much, or the bus was away. It lasts for maxProlonged times the usual at most.
 func (e *DoubtError) Prolong() {
 	l := e.ledger
 	l.mu.Lock()
@@ -60,14 +60,15 @@ func (l *Ledger) until(n note, more time.Duration) time.Time {
 }
 
 // doubt says since when a message is in doubt, and ends the doubt when it has lasted for too long, and was looked into until now:
-// the message may have been another sender's meanwhile, or everything may have stood still.
+// the message may have been another sender's meanwhile, or everything may have stood still. Whoever comes back to it has time for
+// more than one look, also when some of the doubt's own time is left.
 func (l *Ledger) doubt(ctx context.Context, key string, n note, at bus.Entry, e Entry) (*Claim, error) {
 	now := l.o.Now()
 	if n.seenAs != at.Revision {
 		n.seen, n.until, n.seenAs, n.asked = now, now.Add(l.o.Doubt), at.Revision, now
 	}
-	if !now.Before(n.until) && now.Sub(n.asked) > l.o.Doubt/2 {
-		n.until = l.until(n, l.o.Doubt/2)
+	if again := l.until(n, l.o.Doubt/2); now.Sub(n.asked) > l.o.Doubt/2 && again.After(n.until) {
+		n.until = again
 	}
 	n.asked = now
 	l.remember(key, n)
