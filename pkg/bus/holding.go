@@ -22,7 +22,7 @@ type Holding struct {
 // Holdings reads all leases in a bucket, for those who look on. Whether a member that holds one still lives, its lease does not say.
 func Holdings(ctx context.Context, leases *Bucket) ([]Holding, error) {
 	var out []Holding
-	err := leases.each(ctx, func(e Entry) error {
+	err := leases.Each(ctx, func(e Entry) error {
 		group, number, ok := strings.Cut(e.Key, ".lease.")
 		if !ok {
 			return nil

@@ -84,7 +84,7 @@ func firstWanted(ctx context.Context, stream jetstream.Stream, leases *Bucket) (
 		return wanted, nil
 	}
 	created := stream.CachedInfo().Created
-	err := leases.each(ctx, func(e Entry) error {
+	err := leases.Each(ctx, func(e Entry) error {
 		if !strings.Contains(e.Key, ".lease.") {
 			return nil
 		}
@@ -105,8 +105,8 @@ func firstWanted(ctx context.Context, stream jetstream.Stream, leases *Bucket) (
 	return wanted, err
 }
 
-// each calls f with every present entry.
-func (b *Bucket) each(ctx context.Context, f func(Entry) error) error {
+// Each calls f with every present entry.
+func (b *Bucket) Each(ctx context.Context, f func(Entry) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var first error

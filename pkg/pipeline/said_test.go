@@ -71,6 +71,33 @@ func TestWhatWasSaidSince(t *testing.T) {
 	}
 }
 
+// What is in a spool of ingress is known as long as it is there.
+func TestWhatWaitsInSpoolsIsKnown(t *testing.T) {
+	t.Parallel()
+	stage := newProcess(t, bustest.Start(t)).open("test")
+	bucket, err := stage.Bucket(t.Context(), topology.Spools)
+	require.NoError(t, err)
+	spooled := func() bool {
+		is, err := stage.Spooled(t.Context())
+		require.NoError(t, err)
+		return is
+	}
+	require.False(t, spooled())
+	for _, told := range []struct {
+		replica string
+		bytes   int
+		spooled bool
+	}{{"A", topology.SpoolHeader, false}, {"B", topology.SpoolHeader + 2, true}, {"A", topology.SpoolHeader, true}, {"B", topology.SpoolHeader, false}} {
+		_, err := bucket.Put(t.Context(), told.replica, make([]byte, told.bytes))
+		require.NoError(t, err)
+		require.Equal(t, told.spooled, spooled(), told)
+	}
+	_, err = bucket.Put(t.Context(), "B", make([]byte, topology.SpoolHeader+2))
+	require.NoError(t, err)
+	require.NoError(t, bucket.Delete(t.Context(), "B"))
+	require.False(t, spooled(), "it left")
+}
+
 // What is sent is heard of: what was there since a time, then what comes, and never what was not sent.
 func TestWhatIsSentIsFollowed(t *testing.T) {
 	t.Parallel()

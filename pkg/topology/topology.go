@@ -119,6 +119,9 @@ var (
 	}
 )
 
+// SpoolHeader is how many bytes a value in [Spools] has that names no conversation: nothing waits in that spool.
+const SpoolHeader = 2 + 8
+
 // Buckets lists all buckets.
 func Buckets() []Bucket {
 	return []Bucket{Leases, Ledger, Accounts, Tokens, Profiles, Conversations, State, Spools, Roster}

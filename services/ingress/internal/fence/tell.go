@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-dm/parley/pkg/telemetry"
+	"github.com/parley-dm/parley/pkg/topology"
 	"github.com/parley-dm/parley/services/ingress/internal/spool"
 )
 
@@ -193,7 +194,7 @@ func (s *laneSet) any(lanes []uint16) bool {
 // 1970, and the lanes, two bytes each.
 const (
 	heldVersion = 1
-	heldHeader  = 2 + 8
+	heldHeader  = topology.SpoolHeader
 )
 
 func encode(h spool.Held, ask bool) []byte {

@@ -3,7 +3,8 @@
 //
 // An event that it makes has the id that the webhook's would have had, so that one which comes after all is the same event and
 // is answered no second time. It decides nothing: whether a message that was missed is still answered is the responder's. What
-// an account said itself is published before what its customers said, so that a person who has answered is known first.
+// an account said itself is published before what its customers said, so that a person who has answered is known first. While
+// webhooks wait in a spool of ingress it does not look: they did come, and what it took for missed would overtake those before it.
 package backfill
 
 import (
@@ -62,6 +63,7 @@ type Graph interface {
 // Streams is what came in and went out.
 type Streams interface {
 	Past(ctx context.Context, account string, since time.Time) (pipeline.Past, error)
+	Spooled(ctx context.Context) (bool, error)
 }
 
 // Turns gives an account's turns at the conversations endpoint.
@@ -202,6 +204,8 @@ func (k *Keeper) one(ctx context.Context, a accounts.Account) {
 		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			k.d.Log.WarnContext(ctx, "backfill.look", telemetry.KeyAccount, a.ID, telemetry.KeyError, err)
 		}
+	case saw.early:
+		wait = min(again, k.o.Every)
 	case !saw.whole, saw.quiet:
 		wait = k.o.Every / quietShare
 	}
@@ -235,13 +239,19 @@ func patience(err error) time.Duration {
 type sight struct {
 	// seen is until when nothing is missing any more.
 	seen time.Time
-	// quiet: the account's webhooks have stopped coming. whole: the pages reached back to what was seen before.
-	quiet, whole bool
+	// quiet: the account's webhooks have stopped coming. whole: the pages reached back to what was seen before. early: webhooks
+	// wait in a spool, so that it did not look.
+	quiet, whole, early bool
 }
 
 // look compares.
 func (k *Keeper) look(ctx context.Context, a accounts.Account, since time.Time, pages int) (sight, error) {
 	saw := sight{seen: since, whole: true}
+	// Before anything else: what leaves a spool from now on is in the streams when they are read.
+	if early, err := k.d.Streams.Spooled(ctx); err != nil || early {
+		saw.early = early
+		return saw, err
+	}
 	now := k.o.Now()
 	from := now.Add(-lookBack)
 	if at := since.Add(-overlap); at.After(from) {

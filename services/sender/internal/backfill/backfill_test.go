@@ -52,6 +52,9 @@ type world struct {
 	gone  map[string]bool
 	fail  error
 	long  time.Duration
+	// spooled: webhooks wait in a spool; asked is how often that was wanted to be known.
+	spooled bool
+	asked   int
 
 	sinces []time.Time
 	pages  []int
@@ -79,6 +82,13 @@ func (w *world) Past(_ context.Context, _ string, since time.Time) (pipeline.Pas
 	}
 	w.sinces = append(w.sinces, since)
 	return pipeline.Past{Since: since, Latest: w.now, MIDs: w.known}, nil
+}
+
+func (w *world) Spooled(context.Context) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked++
+	return w.spooled, nil
 }
 
 func (w *world) Recent(_ context.Context, _ graph.Credentials, since time.Time, pages int, turn func(func() error) error) ([]graph.ConversationRef, bool, error) {
@@ -311,6 +321,34 @@ func TestALookThatFailsIsMadeAgain(t *testing.T) {
 	defer w.mu.Unlock()
 	require.Equal(t, w.sinces[0], w.sinces[1])
 	require.Equal(t, "m_1", w.events[0][0].MID)
+}
+
+// What waits in a spool has come, though no stream has it: it is not missed, and what follows it must not overtake it.
+func TestWhatWaitsInASpoolIsNotMissed(t *testing.T) {
+	t.Parallel()
+	w := setup()
+	w.spooled = true
+	w.threads = []thread{{w.now.Add(-2 * time.Minute), []graph.Message{w.said("m_spooled", 3*time.Minute, "a"), w.said("m_missed", 2*time.Minute, "b")}}}
+	w.run(t)
+	asked := func(n int) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.now = w.now.Add(time.Second)
+		return w.asked >= n
+	}
+	require.Eventually(t, func() bool { return asked(3) }, patience, 5*time.Millisecond, "it is looked at again soon")
+	w.set(func() {
+		require.Empty(t, w.events)
+		require.Empty(t, w.pages, "Meta is not asked either")
+		w.spooled = false
+		w.known["m_spooled"] = struct{}{}
+	})
+	w.later(t, 1)
+	require.Eventually(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.events) == 1 }, patience, time.Millisecond)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	require.Len(t, w.events[0], 1)
+	require.Equal(t, "m_missed", w.events[0][0].MID)
 }
 
 // The mark follows what was seen, with room for clocks that differ; of an account with too much past only the latest is compared.
