@@ -29,6 +29,8 @@ type Past struct {
 const (
 	maxPast  = 200_000
 	pastSkew = 2 * time.Minute
+	// pastRest leaves four fifths of the time to those who answer: who looks at the past is in no hurry.
+	pastRest = 4
 )
 
 // ErrLongPast is returned where there is more than can be read at once.
@@ -42,13 +44,8 @@ func (p *Pipeline) Past(ctx context.Context, account string, since time.Time) (P
 	if err != nil || begun.IsZero() {
 		return past, err
 	}
-	past.Since = latest(since, begun)
-	for _, s := range []topology.Stream{topology.Events, topology.Deliveries} {
-		from, err := p.reaches(ctx, s)
-		if err != nil {
-			return past, err
-		}
-		past.Since = latest(past.Since, from)
+	if past.Since, err = p.whole(ctx, latest(since, begun)); err != nil {
+		return past, err
 	}
 	var subjects []string
 	for _, kind := range []dm.EventKind{dm.KindMessage, dm.KindPostback, dm.KindEcho, dm.KindSelf, dm.KindStandby, dm.KindDelete} {
@@ -69,10 +66,15 @@ func (p *Pipeline) Past(ctx context.Context, account string, since time.Time) (P
 		d, err := envelope.Decode[dm.Delivery](payload)
 		return d.Data.MID, err
 	})
+	if err != nil {
+		return past, err
+	}
+	past.Since, err = p.whole(ctx, past.Since) // what was trimmed meanwhile may not have been read
 	return past, err
 }
 
 func (p *Pipeline) mids(ctx context.Context, s replay.Scan, to map[string]struct{}, mid func([]byte) (string, error)) error {
+	s.Rest = pastRest
 	err := replay.Each(ctx, p.conn.JetStream(), s, func(m jetstream.Msg, _ *jetstream.MsgMetadata) (bool, error) {
 		id, err := mid(m.Data())
 		if err != nil {
@@ -103,6 +105,18 @@ func (p *Pipeline) begun(ctx context.Context, account string) (at time.Time, err
 	return at, nil
 }
 
+// whole is since when the streams of which the past is made have everything, not before since.
+func (p *Pipeline) whole(ctx context.Context, since time.Time) (time.Time, error) {
+	for _, s := range []topology.Stream{topology.Events, topology.Deliveries} {
+		from, err := p.reaches(ctx, s)
+		if err != nil {
+			return since, err
+		}
+		since = latest(since, from)
+	}
+	return since, nil
+}
+
 // reaches is how far back a stream reaches: to its beginning, or to where it was trimmed.
 func (p *Pipeline) reaches(ctx context.Context, s topology.Stream) (time.Time, error) {
 	stream, err := p.conn.JetStream().Stream(ctx, s.Name)
@@ -110,10 +124,14 @@ func (p *Pipeline) reaches(ctx context.Context, s topology.Stream) (time.Time, e
 		return time.Time{}, fmt.Errorf("read stream %s: %w", s.Name, err)
 	}
 	info := stream.CachedInfo()
-	if info.State.FirstSeq > 1 && info.State.Msgs > 0 {
+	switch {
+	case info.State.FirstSeq <= 1:
+		return info.Created, nil
+	case info.State.Msgs == 0:
+		return info.State.LastTime.Add(time.Nanosecond), nil
+	default:
 		return info.State.FirstTime, nil
 	}
-	return info.Created, nil
 }
 
 func latest(a, b time.Time) time.Time {

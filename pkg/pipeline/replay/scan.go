@@ -18,6 +18,9 @@ type Scan struct {
 	Since time.Time
 	// Until ends it at the first message that was stored then or later; zero does not.
 	Until time.Time
+	// Rest is for how long to rest between two pages, in times of what the one before took: reading then costs one part in 1 + Rest
+	// of what it does at full speed, and leaves the rest to those who answer. Zero reads at full speed.
+	Rest int
 }
 
 // page is how many messages are asked for at once, idle how long the server may take for the first of them, and forget how
@@ -28,6 +31,8 @@ const (
 	forget = 30 * time.Second
 	// placements is how many consumers are made to have one at the leader, where the servers put every third of them.
 	placements = 30
+	// longestRest keeps a consumer from being forgotten while its reader rests.
+	longestRest = forget / 3
 )
 
 // errElsewhere: no consumer was put where the stream's leader is.
@@ -47,22 +52,14 @@ func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.
 		return fmt.Errorf("read stream %s: %w", s.Stream, err)
 	}
 	last := stream.CachedInfo().State.LastSeq
-	cfg := jetstream.ConsumerConfig{
-		FilterSubjects: s.Subjects, DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: forget, Replicas: 1, MemoryStorage: true,
-	}
-	switch {
-	case s.From > 0:
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.From
-	case !s.Since.IsZero():
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &s.Since
-	}
-	consumer, err := atLeader(ctx, stream, cfg)
+	consumer, err := atLeader(ctx, stream, s.consumer())
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", s.Stream, err)
 	}
 	defer remove(ctx, stream, consumer)
 	seen := uint64(0)
 	for left := consumer.CachedInfo().NumPending; left > 0; {
+		began := time.Now()
 		batch, err := consumer.Fetch(min(page, int(left)), jetstream.FetchMaxWait(idle)) //nolint:gosec // bounded by page
 		if err != nil {
 			return fmt.Errorf("read stream %s: %w", s.Stream, err)
@@ -91,8 +88,42 @@ func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.
 		if got == 0 {
 			return fmt.Errorf("read stream %s: %w: %d messages are missing", s.Stream, errStalled, left)
 		}
+		if left > 0 {
+			if err := rest(ctx, time.Duration(s.Rest)*time.Since(began)); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// consumer is what reads it.
+func (s *Scan) consumer() jetstream.ConsumerConfig {
+	cfg := jetstream.ConsumerConfig{
+		FilterSubjects: s.Subjects, DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: forget, Replicas: 1, MemoryStorage: true,
+	}
+	switch {
+	case s.From > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.From
+	case !s.Since.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &s.Since
+	}
+	return cfg
+}
+
+// rest waits, unless ctx ends before.
+func rest(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(min(d, longestRest))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // atLeader makes a consumer where the stream's leader is. Of a stream with several copies the servers choose any for a consumer,
