@@ -27,7 +27,8 @@ type Cluster struct {
 	servers []*server.Server
 }
 
-// StartCluster runs a cluster on free loopback ports until the test ends, and returns when it has chosen who leads.
+// StartCluster runs a cluster on free loopback ports until the test ends, and returns when streams can be made with a copy
+// on each of them.
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
@@ -54,21 +55,28 @@ func StartCluster(t testing.TB) *Cluster {
 		c.urls = append(c.urls, "nats://127.0.0.1:"+strconv.Itoa(port))
 	}
 	for n, srv := range c.servers {
-		require.True(t, srv.ReadyForConnections(10*time.Second), "server %d is not ready after 10 s", n+1)
+		require.True(t, srv.ReadyForConnections(30*time.Second), "server %d is not ready after 30 s", n+1)
 	}
-	require.Eventually(t, func() bool {
-		leaders := 0
-		for _, srv := range c.servers {
-			if !srv.JetStreamIsCurrent() {
-				return false
-			}
-			if srv.JetStreamIsLeader() {
-				leaders++
-			}
-		}
-		return leaders == 1
-	}, 30*time.Second, 10*time.Millisecond, "nobody leads after 30 s")
+	require.Eventually(t, c.whole, 30*time.Second, 10*time.Millisecond, "no leader that knows all servers after 30 s")
 	return c
+}
+
+// whole is whether every server follows one leader who has heard what each of them has room for: until then it refuses a stream with
+// copies for want of suitable peers.
+func (c *Cluster) whole() bool {
+	leaders := 0
+	for _, srv := range c.servers {
+		if !srv.JetStreamIsCurrent() {
+			return false
+		}
+		if !srv.JetStreamIsLeader() {
+			continue
+		}
+		if leaders++; len(srv.JetStreamClusterPeers()) < copies {
+			return false
+		}
+	}
+	return leaders == 1
 }
 
 // Connect opens a connection to any of the servers that closes when the test ends.
