@@ -110,7 +110,7 @@ func (k *Parking) Len(ctx context.Context, subject string) (uint64, error) {
 }
 
 func (k *Parking) count(ctx context.Context, filter string) (map[string]uint64, error) {
-	info, err := k.stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+	info, err := bus.LeaderInfo(ctx, k.stream, jetstream.WithSubjectFilter(filter))
 	if err != nil {
 		return nil, fmt.Errorf("count what is parked: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/envelope"
 	"github.com/parley-dm/parley/pkg/pipeline/replay"
@@ -124,6 +125,11 @@ func (p *Pipeline) reaches(ctx context.Context, s topology.Stream) (time.Time, e
 		return time.Time{}, fmt.Errorf("read stream %s: %w", s.Name, err)
 	}
 	info := stream.CachedInfo()
+	if !bus.FromLeader(info) {
+		if info, err = bus.LeaderInfo(ctx, stream); err != nil {
+			return time.Time{}, fmt.Errorf("read stream %s: %w", s.Name, err)
+		}
+	}
 	switch {
 	case info.State.FirstSeq <= 1:
 		return info.Created, nil

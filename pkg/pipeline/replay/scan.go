@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -29,14 +30,12 @@ const (
 	page   = 500
 	idle   = 5 * time.Second
 	forget = 30 * time.Second
-	// placements is how many consumers are made to have one at the leader, where the servers put every third of them.
-	placements = 30
 	// longestRest keeps a consumer from being forgotten while its reader rests.
 	longestRest = forget / 3
 )
 
-// errElsewhere: no consumer was put where the stream's leader is.
-var errElsewhere = errors.New("the servers do not let it be read at its leader: try again")
+// unheard is how long to wait before a consumer is asked again of which our server has not heard.
+const unheard = 20 * time.Millisecond
 
 // errStalled: the server promised messages that did not come. errLost: some did not, and later ones did.
 var (
@@ -51,50 +50,70 @@ func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", s.Stream, err)
 	}
-	last := stream.CachedInfo().State.LastSeq
-	consumer, err := atLeader(ctx, stream, s.consumer())
+	consumer, last, err := atLeader(ctx, stream, s.consumer())
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", s.Stream, err)
 	}
 	defer remove(ctx, stream, consumer)
-	seen := uint64(0)
-	for left := consumer.CachedInfo().NumPending; left > 0; {
+	r := &reading{Scan: s, consumer: consumer, last: last, left: consumer.CachedInfo().NumPending, since: time.Now()}
+	for r.left > 0 {
 		began := time.Now()
-		batch, err := consumer.Fetch(min(page, int(left)), jetstream.FetchMaxWait(idle)) //nolint:gosec // bounded by page
-		if err != nil {
-			return fmt.Errorf("read stream %s: %w", s.Stream, err)
+		if more, err := r.page(ctx, f); err != nil || !more {
+			return err
 		}
-		got := 0
-		for msg := range batch.Messages() {
-			got++
-			left--
-			meta, err := msg.Metadata()
-			if err != nil {
-				return fmt.Errorf("read stream %s: %w", s.Stream, err)
-			}
-			if seen++; meta.Sequence.Consumer != seen {
-				return fmt.Errorf("read stream %s: %w: message %d came in the place of message %d", s.Stream, errLost, meta.Sequence.Consumer, seen)
-			}
-			if meta.Sequence.Stream > last || !s.Until.IsZero() && !meta.Timestamp.Before(s.Until) {
-				return nil
-			}
-			if more, err := f(msg, meta); err != nil || !more {
-				return err
-			}
-		}
-		if err := batch.Error(); err != nil {
-			return fmt.Errorf("read stream %s: %w", s.Stream, err)
-		}
-		if got == 0 {
-			return fmt.Errorf("read stream %s: %w: %d messages are missing", s.Stream, errStalled, left)
-		}
-		if left > 0 {
+		if r.left > 0 {
 			if err := rest(ctx, time.Duration(s.Rest)*time.Since(began)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// reading is how far a scan is.
+type reading struct {
+	Scan
+
+	consumer jetstream.Consumer
+	// last is the sequence of the last message to be read, left how many there are before it, seen how many were read.
+	last, left, seen uint64
+	since            time.Time
+}
+
+// page calls f with each of the next messages, and says whether to go on.
+func (r *reading) page(ctx context.Context, f func(jetstream.Msg, *jetstream.MsgMetadata) (bool, error)) (more bool, err error) {
+	batch, err := r.consumer.Fetch(min(page, int(r.left)), jetstream.FetchMaxWait(idle)) //nolint:gosec // bounded by page
+	if err != nil {
+		return false, fmt.Errorf("read stream %s: %w", r.Stream, err)
+	}
+	before := r.seen
+	for msg := range batch.Messages() {
+		r.left--
+		meta, err := msg.Metadata()
+		if err != nil {
+			return false, fmt.Errorf("read stream %s: %w", r.Stream, err)
+		}
+		if r.seen++; meta.Sequence.Consumer != r.seen {
+			return false, fmt.Errorf("read stream %s: %w: message %d came in the place of message %d", r.Stream, errLost, meta.Sequence.Consumer, r.seen)
+		}
+		if meta.Sequence.Stream > r.last || !r.Until.IsZero() && !meta.Timestamp.Before(r.Until) {
+			return false, nil
+		}
+		if more, err := f(msg, meta); err != nil || !more {
+			return false, err
+		}
+	}
+	err = batch.Error()
+	switch {
+	case errors.Is(err, nats.ErrNoResponders) && r.seen == 0 && time.Since(r.since) < idle:
+		// One server of a cluster made the consumer a moment ago, and ours, another, has not heard of it yet.
+		return true, rest(ctx, unheard)
+	case err != nil:
+		return false, fmt.Errorf("read stream %s: %w", r.Stream, err)
+	case r.seen == before:
+		return false, fmt.Errorf("read stream %s: %w: %d messages are missing", r.Stream, errStalled, r.left)
+	}
+	return true, nil
 }
 
 // consumer is what reads it.
@@ -124,31 +143,4 @@ func rest(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-// atLeader makes a consumer where the stream's leader is. Of a stream with several copies the servers choose any for a consumer,
-// also one that has just started and is behind: what it does not have yet would be taken for not said.
-func atLeader(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
-	for range placements {
-		consumer, err := stream.CreateConsumer(ctx, cfg)
-		if err != nil || stream.CachedInfo().Config.Replicas <= 1 {
-			return consumer, err
-		}
-		leading, err := stream.Info(ctx)
-		if at := consumer.CachedInfo().Cluster; err == nil && at != nil && leading.Cluster != nil && at.Leader == leading.Cluster.Leader {
-			return consumer, nil
-		}
-		remove(ctx, stream, consumer)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return nil, errElsewhere
-}
-
-// remove removes a consumer; else it is forgotten by itself.
-func remove(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) {
-	done, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_ = stream.DeleteConsumer(done, consumer.CachedInfo().Name)
 }
