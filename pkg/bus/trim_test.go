@@ -38,7 +38,7 @@ func TestTrimRemovesOnlyWhatEverybodySettled(t *testing.T) {
 		}
 	}
 	a := c.join("a", nil)
-	c.requireShares(5*time.Second, a)
+	c.requireShares(15*time.Second, a)
 	fill(0, 100)
 	c.requireAll(1, 100, 10*time.Second)
 	require.Zero(t, trim().Removed, "there is room")

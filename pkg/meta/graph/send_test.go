@@ -203,7 +203,7 @@ func TestTimeoutAfterTheRequestWasWritten(t *testing.T) {
 		<-release
 	})
 	defer close(release)
-	c := newClient(t, graph.Options{Timeout: 50 * time.Millisecond})
+	c := newClient(t, graph.Options{Timeout: 2 * time.Second})
 
 	_, err := c.Send(t.Context(), graph.Credentials{BaseURL: base, Token: token}, "7001", dm.Part{Kind: dm.PartText, Text: "hi"})
 

@@ -97,7 +97,7 @@ func TestWhoeverFailsIsPassedOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			links := chain(t, engine.Link{Engine: engine.Rules{}}, engine.Link{Engine: c.engine, Timeout: 100 * time.Millisecond}, engine.Link{Engine: &engine.Fallback{Text: "Thanks!"}})
+			links := chain(t, engine.Link{Engine: engine.Rules{}}, engine.Link{Engine: c.engine, Timeout: time.Second}, engine.Link{Engine: &engine.Fallback{Text: "Thanks!"}})
 			var trace dm.Trace
 			d, ok := links.Decide(t.Context(), turn(t, "hello"), &trace)
 			require.True(t, ok)

@@ -56,7 +56,7 @@ func setup(t *testing.T) *testBundle {
 func (b *testBundle) process() *ledger.Ledger { return newLedger(b.bucket, b.clock) }
 
 func newLedger(bucket ledger.Bucket, c *clock) *ledger.Ledger {
-	return ledger.New(bucket, ledger.Options{Doubt: doubt, SettleTimeout: 300 * time.Millisecond, Now: c.Now})
+	return ledger.New(bucket, ledger.Options{Doubt: doubt, SettleTimeout: 2 * time.Second, Now: c.Now})
 }
 
 func claim(t *testing.T, l *ledger.Ledger, key string) *ledger.Claim {
