@@ -1,7 +1,7 @@
 // Package fence keeps the order of a conversation between replicas of ingress. A webhook that waits in the spool of one must
 // not be overtaken by a later one that another takes.
 //
-// Each replica tells the others, in a bucket, which lanes its spool holds and since when, for as long as it holds any. A webhook in a
+// Each replica tells the others, in a bucket, which lanes its spool holds and since when each, for as long as it holds any. A webhook in a
 // lane that another holds does not go straight to the bus; what waits in spools leaves them in the order of its coming, as the
 // replicas' clocks have it. Other lanes do not wait. After each outage nothing is published until the others are back as well, and
 // one knows what they hold.
@@ -100,7 +100,7 @@ type Fence struct {
 // other is another replica.
 type other struct {
 	spool.Held
-	lanes laneSet
+
 	// seen is when it was last heard, revision that of what it told.
 	seen     time.Time
 	revision uint64
@@ -139,8 +139,10 @@ func (f *Fence) Open(lanes []uint16) bool {
 	defer f.mu.Unlock()
 	f.buryLocked()
 	for _, o := range f.others {
-		if o.lanes.any(lanes) {
-			return false
+		for _, l := range lanes {
+			if _, holds := o.Lanes[l]; holds {
+				return false
+			}
 		}
 	}
 	return true
@@ -158,7 +160,7 @@ func (f *Fence) May(records []spool.Record) (n int, changed <-chan struct{}) {
 	f.buryLocked()
 	for n = range records {
 		for _, o := range f.others {
-			if len(o.Lanes) > 0 && records[n].At.After(o.Oldest.Add(slack(o.Oldest))) && o.lanes.any(records[n].Lanes) {
+			if o.before(&records[n]) {
 				return n, f.changed
 			}
 		}
@@ -166,13 +168,19 @@ func (f *Fence) May(records []spool.Record) (n int, changed <-chan struct{}) {
 	return len(records), f.changed
 }
 
-// slack is how much younger than the oldest elsewhere something may be to leave with it: where much waits, replicas would else take
-// turns for each message. It is a thousandth of how long that waits.
-func slack(oldest time.Time) time.Duration {
-	if age := time.Since(oldest); age > 10*time.Second {
-		return age / 1000
+// before says whether the other holds something that came before the record in one of its lanes. Each lane is looked at by itself:
+// with only the oldest of all, replicas would take turns for each message. That one may leave all the same, whatever the lanes say:
+// where one webhook was written down later than another that came after it, each replica would wait for the other.
+func (o *other) before(r *spool.Record) bool {
+	if !r.At.After(o.Oldest) {
+		return false
 	}
-	return 0
+	for _, l := range r.Lanes {
+		if since, holds := o.Lanes[l]; holds && r.At.After(since) {
+			return true
+		}
+	}
+	return false
 }
 
 // Note says that what the spool holds has changed: others are told soon.

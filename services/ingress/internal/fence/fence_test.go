@@ -34,7 +34,10 @@ type replica struct {
 func (r *replica) holds(at time.Time, lanes ...uint16) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.held = spool.Held{Oldest: at, Lanes: lanes}
+	r.held = spool.Held{Oldest: at, Lanes: map[uint16]time.Time{}}
+	for _, l := range lanes {
+		r.held.Lanes[l] = at
+	}
 }
 
 func (r *replica) spool() spool.Held {
@@ -139,16 +142,37 @@ func TestWhatOneHoldsTheOtherDoesNotOvertake(t *testing.T) {
 	b.opens(t, 1)
 }
 
-func TestWhoHoldsForLongIsNotHeldUpByTurns(t *testing.T) {
+// However long something waits: two messages of a customer may come within a moment, one to each replica.
+func TestEachLaneIsInOrderByItself(t *testing.T) {
 	t.Parallel()
 	_, a, b := pair(t)
 	b.opens(t)
-	old := time.Now().Add(-1000 * time.Second)
-	a.holds(old, 1)
+	old := time.Now().Add(-1000 * time.Second).Truncate(time.Millisecond)
+	at := func(ms int) time.Time { return old.Add(time.Duration(ms) * time.Millisecond) }
+	a.mu.Lock()
+	a.held = spool.Held{Oldest: old, Lanes: map[uint16]time.Time{1: old, 2: at(900), 3: at(-1500)}} // one was written down late
+	a.mu.Unlock()
 	a.Tell(t.Context())
 	b.shuts(t, 1)
-	n, _ := b.May([]spool.Record{{At: old.Add(900 * time.Millisecond), Lanes: []uint16{1}}, {At: old.Add(2 * time.Second), Lanes: []uint16{1}}})
-	require.Equal(t, 1, n)
+	for _, c := range []struct {
+		ms    int
+		lanes []uint16
+		may   int
+	}{
+		{0, []uint16{1, 2}, 1},
+		{1, []uint16{1}, 0},
+		{900, []uint16{2}, 1},
+		{901, []uint16{2}, 0},
+		{50, []uint16{2, 1}, 0},
+		{5000, []uint16{4}, 1},
+		{1, []uint16{3}, 0},
+		{-1, []uint16{3}, 1}, // the oldest of all goes, or nobody would
+	} {
+		n, _ := b.May([]spool.Record{{At: at(c.ms), Lanes: c.lanes}})
+		require.Equal(t, c.may, n, "%v", c)
+	}
+	n, _ := b.May([]spool.Record{{At: at(10), Lanes: []uint16{2}}, {At: at(20), Lanes: []uint16{1}}, {At: at(30), Lanes: []uint16{2}}})
+	require.Equal(t, 1, n, "nothing leaves before its turn in its own spool")
 }
 
 func TestOneThatDiedIsNotWaitedForLong(t *testing.T) {

@@ -74,7 +74,6 @@ func (f *Fence) otherLocked(e *bus.Entry, losses uint64) {
 	if before := f.others[e.Key]; before != nil && before.revision == e.Revision {
 		o.seen = before.seen // a watch that began anew tells it once more
 	}
-	o.lanes.add(held.Lanes)
 	if len(f.others) == 0 {
 		f.nudge() // it is not alone any more, and has to hear itself from now on
 	}

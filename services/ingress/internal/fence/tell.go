@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -172,54 +173,44 @@ func (t *teller) release(want uint64) {
 	}
 }
 
-// laneSet is a set of lanes.
-type laneSet [spool.Lanes / 64]uint64
-
-func (s *laneSet) add(lanes []uint16) {
-	for _, l := range lanes {
-		s[l/64] |= 1 << (l % 64)
-	}
-}
-
-func (s *laneSet) any(lanes []uint16) bool {
-	for _, l := range lanes {
-		if s[l/64]&(1<<(l%64)) != 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // heldVersion begins a value: then come 1 where the others are asked to tell as well, the time of the oldest, in nanoseconds since
-// 1970, and the lanes, two bytes each.
+// 1970, and for each lane its number, in two bytes, and the time of its oldest, in four: milliseconds after the oldest of all, rounded down.
 const (
-	heldVersion = 1
+	heldVersion = 2
 	heldHeader  = topology.SpoolHeader
+	heldLane    = 2 + 4
 )
 
 func encode(h spool.Held, ask bool) []byte {
-	b := make([]byte, 0, heldHeader+2*len(h.Lanes))
+	b := make([]byte, 0, heldHeader+heldLane*len(h.Lanes))
 	b = append(b, heldVersion, 0)
 	if ask {
 		b[1] = 1
 	}
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Oldest.UnixNano()))
-	for _, l := range h.Lanes {
+	for l, since := range h.Lanes {
+		after := math.Floor(since.Sub(h.Oldest).Seconds() * 1000)
 		b = binary.BigEndian.AppendUint16(b, l)
+		b = binary.BigEndian.AppendUint32(b, uint32(int32(min(max(after, math.MinInt32), math.MaxInt32)))) //nolint:gosec // its bits
 	}
 	return b
 }
 
 func decode(b []byte) (h spool.Held, asks bool, err error) {
-	if len(b) < heldHeader || len(b)%2 != 0 {
-		return h, false, errors.New("expected a version, whether it asks, a time and lanes of two bytes")
+	if len(b) < heldHeader {
+		return h, false, errors.New("expected a version, whether it asks, and a time")
 	}
 	if b[0] != heldVersion {
 		return h, false, fmt.Errorf("version: got %d, expected %d", b[0], heldVersion)
 	}
+	if (len(b)-heldHeader)%heldLane != 0 {
+		return h, false, fmt.Errorf("lanes: got %d bytes, expected %d for each", len(b)-heldHeader, heldLane)
+	}
 	h.Oldest = time.Unix(0, int64(binary.BigEndian.Uint64(b[2:]))) //nolint:gosec // its bits
-	for at := heldHeader; at < len(b); at += 2 {
-		h.Lanes = append(h.Lanes, binary.BigEndian.Uint16(b[at:]))
+	h.Lanes = make(map[uint16]time.Time, (len(b)-heldHeader)/heldLane)
+	for at := heldHeader; at < len(b); at += heldLane {
+		after := int32(binary.BigEndian.Uint32(b[at+2:])) //nolint:gosec // its bits
+		h.Lanes[binary.BigEndian.Uint16(b[at:])] = h.Oldest.Add(time.Duration(after) * time.Millisecond)
 	}
 	return h, b[1] == 1, nil
 }

@@ -164,7 +164,7 @@ func (s *Spool) Done() {
 // settle makes the lanes agree with an empty spool: those of lost records are not known.
 func (s *Spool) settle() {
 	if s.unread == 0 {
-		clear(s.lanes[:])
+		clear(s.lanes)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,10 +67,10 @@ type Spool struct {
 	broken  error // the last write failed
 	// The segments that hold something, the oldest first; the last one may be the one that is written to.
 	segments []*segment
-	last     uint64 // number of the newest
-	lanes    [Lanes]uint32
-	waiting  int   // bytes of pending records
-	kept     int64 // bytes of segments that are kept for a person
+	last     uint64             // number of the newest
+	lanes    map[uint16][]int64 // when each unread record of a lane came, in nanoseconds since 1970
+	waiting  int                // bytes of pending records
+	kept     int64              // bytes of segments that are kept for a person
 	unread   int
 	oldest   time.Time // of what is unread; no later than the truth
 
@@ -83,6 +84,7 @@ type Spool struct {
 func Open(o Options) (*Spool, error) {
 	s := &Spool{
 		dir: o.Dir, maxBytes: o.MaxBytes, segmentSize: max(min(segmentBytes, o.MaxBytes/8), 4<<10), log: o.Log, create: o.create, readable: make(chan struct{}, 1),
+		lanes: map[uint16][]int64{},
 	}
 	if s.create == nil {
 		s.create = createFile
@@ -189,18 +191,26 @@ func (s *Spool) tellDamaged(seg *segment, offset, bytes int64, err error) {
 		"what_to_do", "the disk has lost accepted webhooks: check it; the file is kept with the suffix "+damagedSuffix)
 }
 
-// enter counts a record in; leave counts it out.
+// enter counts a record in; leave counts it out: the first of its lanes, or one that was not written after all.
 func (s *Spool) enter(r *Record) {
 	s.unread++
 	for _, l := range r.Lanes {
-		s.lanes[l]++
+		s.lanes[l] = append(s.lanes[l], r.At.UnixNano())
 	}
 }
 
 func (s *Spool) leave(r *Record) {
 	s.unread--
 	for _, l := range r.Lanes {
-		s.lanes[l]--
+		times := s.lanes[l]
+		switch i := slices.Index(times, r.At.UnixNano()); {
+		case len(times) < 2:
+			delete(s.lanes, l)
+		case i <= 0:
+			s.lanes[l] = times[1:]
+		default: // what is before it was lost, or is still there
+			s.lanes[l] = slices.Delete(times, i, i+1)
+		}
 	}
 }
 
@@ -212,17 +222,17 @@ func (s *Spool) Busy(lanes []uint16) bool {
 		return false
 	}
 	for _, l := range lanes {
-		if s.lanes[l] > 0 {
+		if len(s.lanes[l]) > 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// Held is what waits, for others to know: since when the first does, no later than the truth, and in which lanes.
+// Held is what waits, for others to know: since when the first does, no later than the truth, and in which lanes, since when in each.
 type Held struct {
 	Oldest time.Time
-	Lanes  []uint16
+	Lanes  map[uint16]time.Time
 }
 
 // Held says in which lanes something waits.
@@ -232,11 +242,9 @@ func (s *Spool) Held() Held {
 	if s.unread == 0 {
 		return Held{}
 	}
-	h := Held{Oldest: s.oldest}
-	for l := range s.lanes {
-		if s.lanes[l] > 0 {
-			h.Lanes = append(h.Lanes, uint16(l))
-		}
+	h := Held{Oldest: s.oldest, Lanes: make(map[uint16]time.Time, len(s.lanes))}
+	for l, times := range s.lanes {
+		h.Lanes[l] = time.Unix(0, times[0]).UTC()
 	}
 	return h
 }

@@ -86,17 +86,37 @@ func TestOnlyTheFirstOfThemMayLeave(t *testing.T) {
 	add(t, s, want...)
 	require.Equal(t, want[0].At, s.Held().Oldest)
 	require.Len(t, s.Held().Lanes, 21)
+	require.Equal(t, []time.Time{want[0].At, want[7].At}, []time.Time{s.Held().Lanes[65535], s.Held().Lanes[7]})
 	_, err := s.Next(t.Context(), 10)
 	require.NoError(t, err)
 	require.Equal(t, want[:3], s.First(3))
 	require.Equal(t, want[:3], s.First(7), "no more come back before they are done")
 	s.Done()
 	require.Len(t, s.Held().Lanes, 18)
+	require.Equal(t, want[3].At, s.Held().Lanes[65535], "since the first of those that are left")
 
 	require.NoError(t, s.Close())
 	s = open(t, dir)
 	require.Equal(t, want[3:], drain(t, s, 9))
 	require.Equal(t, Held{}, s.Held())
+}
+
+// A record that could not be written leaves in the middle of others, and what is told of its lane stays true.
+func TestALaneIsHeldSinceItsFirst(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	var at []Record
+	for n := range 4 {
+		at = append(at, Record{At: time.Unix(1_762_000_000, int64(n)).UTC(), Lanes: []uint16{7}})
+		s.enter(&at[n])
+	}
+	for _, step := range []struct{ leaves, first int }{{1, 0}, {0, 2}, {3, 2}} {
+		s.leave(&at[step.leaves])
+		require.Equal(t, map[uint16]time.Time{7: at[step.first].At}, s.Held().Lanes)
+	}
+	s.leave(&at[2])
+	require.Equal(t, Held{}, s.Held())
+	require.False(t, s.Busy([]uint16{7}))
 }
 
 func TestWhatWasAddedComesOutInOrderAndLeavesNothing(t *testing.T) {
