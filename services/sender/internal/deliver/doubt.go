@@ -10,6 +10,7 @@ import (
 	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/meta/graph"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
+	"github.com/parley-dm/parley/services/sender/internal/limit"
 	"github.com/parley-dm/parley/services/sender/internal/reconcile"
 )
 
@@ -52,9 +53,10 @@ func (v *Deliverer) doubtful(ctx context.Context, m *message, err error) (ledger
 }
 
 // unasked says whether a look failed without a word about the message: Meta was not asked, or refused for the number of the questions.
-// The sender that had the account before may have used up its two a second.
+// The sender that had the account before may have used up its two a second. Who has to hand the account over while it waits for
+// its turn to ask, and gets it back, has not asked either.
 func unasked(err error) bool {
-	return errors.Is(err, reconcile.ErrBusy) || errors.Is(err, reconcile.ErrAway) || graph.ClassOf(err) == graph.ClassRateLimited
+	return errors.Is(err, reconcile.ErrBusy) || errors.Is(err, reconcile.ErrAway) || errors.Is(err, limit.ErrStopped) || graph.ClassOf(err) == graph.ClassRateLimited
 }
 
 // byNature is how it is found out that what may be done twice may be done again.

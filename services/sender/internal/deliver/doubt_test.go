@@ -16,6 +16,7 @@ import (
 	"github.com/parley-dm/parley/pkg/meta/graph"
 	"github.com/parley-dm/parley/services/sender/internal/deliver"
 	"github.com/parley-dm/parley/services/sender/internal/ledger"
+	"github.com/parley-dm/parley/services/sender/internal/limit"
 	"github.com/parley-dm/parley/services/sender/internal/reconcile"
 )
 
@@ -190,11 +191,11 @@ func TestLooks(t *testing.T) {
 
 // Many messages of one account in doubt at once wait for each other, because Meta takes two questions a second. None becomes
 // unknown for that: it is asked about when its turn comes. Nor does one that Meta does not tell of for the number of the questions,
-// nor while the bus is away, where its echo would be looked for.
+// nor while the bus is away, where its echo would be looked for, nor while the account goes to and fro between senders.
 func TestADoubtIsNotGivenUpBeforeItsTurn(t *testing.T) {
 	t.Parallel()
 	tooMany := &graph.Error{Status: 400, Code: 613, Subcode: 2534040, Rule: graph.Classify(400, 613, 2534040, false)}
-	for _, why := range []error{reconcile.ErrBusy, reconcile.ErrAway, tooMany} {
+	for _, why := range []error{reconcile.ErrBusy, reconcile.ErrAway, limit.ErrStopped, tooMany} {
 		b := setup(t)
 		i := intent("a", "hello")
 		b.inDoubt("reset", i)
