@@ -5,6 +5,7 @@
 package topology
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strconv"
 	"strings"
@@ -113,6 +114,10 @@ var (
 		Name: "parley_spools", Keys: "<spool>", TTL: time.Hour,
 		Description: "which conversations wait in the spools of ingress, by hash, and since when, so that no other replica overtakes them",
 	}
+	Erased = Bucket{
+		Name: "parley_erased", Keys: "<hash>", TTL: 25 * time.Hour,
+		Description: "customers and messages that were erased within a day, by hash: the look for missed webhooks goes back as far and would find them at Meta",
+	}
 	State = Bucket{
 		Name: "parley_state", Keys: "<channel>.<account>.<customer>", Each: true,
 		Description: "what deciding needs to remember of a conversation, as JSON: what rules did there and when, labels, the last fallback; no key where nothing needs it",
@@ -124,7 +129,7 @@ const SpoolHeader = 2 + 8
 
 // Buckets lists all buckets.
 func Buckets() []Bucket {
-	return []Bucket{Leases, Ledger, Accounts, Tokens, Profiles, Conversations, State, Spools, Roster}
+	return []Bucket{Leases, Ledger, Accounts, Tokens, Profiles, Conversations, State, Spools, Roster, Erased}
 }
 
 // EventSubject is where an event goes.
@@ -163,6 +168,12 @@ func (s Stream) PartitionFilter(partition int) string {
 // ConversationKey is a conversation's key in [Conversations], [State] and [Profiles].
 func ConversationKey(c dm.Conversation) string {
 	return Token(string(c.Channel)) + "." + Token(c.Account) + "." + Token(c.Customer)
+}
+
+// ErasedHash is how [Erased], in hexadecimal, and the table erasures name a customer of an account or a message, by Meta's id.
+func ErasedHash(account, id string) []byte {
+	sum := sha256.Sum256([]byte(account + ":" + id))
+	return sum[:]
 }
 
 // LedgerKey is the key of one message of an intent in [Ledger].

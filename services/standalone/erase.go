@@ -33,6 +33,7 @@ replies, the dead letters and the buckets have, so that a replay does not bring 
 erasures: when, by whom and how much, with a hash instead of the customer's id. Replies that were not sent yet are not sent.
 
 It keeps the sender's ledger, which has neither text nor customer, so that nothing is said twice, and the console's audit log.
+For a day it remembers, by hash, what was erased, so that the look for missed webhooks does not fetch it from Meta again.
 The files of media that are kept are removed by an archiver that has their store, within seconds while one runs.
 It does not reach: backups of the database or of NATS; what waits in an ingress's spool while NATS is away; what was copied
 elsewhere, such as logs, alerts and outgoing webhooks; what Meta keeps. What PostgreSQL and NATS's buckets removed

@@ -118,6 +118,47 @@ func TestACustomerIsErased(t *testing.T) {
 	require.Empty(t, inFiles(t, dir, "zucchini"), "what was erased was overwritten")
 }
 
+// What was erased is still at Meta: a sender that starts looks back a day, and neither keeps it again nor takes what the bot had
+// said for a person's words.
+func TestWhatWasErasedIsNotFoundAgain(t *testing.T) {
+	t.Parallel()
+	listen := "127.0.0.1:" + freePort(t)
+	w := newWorld(t, "NATS_LISTEN="+listen, "BACKFILL_EVERY=1s", "BACKFILL_AFTER=1s")
+	environ := append([]string{"NATS_URL=nats://" + listen}, w.environ...)
+	w.rule("price?", "18 each.")
+	stop := w.serve()
+	var mids []string
+	for _, customer := range []string{"7001", "7002", "7003"} { // the first one's messages tell since when all is known
+		mids = append(mids, w.asks(customer, "price?", "18 each."))
+		w.eventually(func() bool { return len(w.replies(customer)) == 1 }, "each is answered")
+	}
+	w.eventually(func() bool {
+		return w.count(`SELECT count(*) FROM messages WHERE status = 'received' OR status = 'sent'`) == 6
+	}, "all is archived")
+	var answer string
+	require.NoError(t, w.pool.QueryRow(t.Context(), `SELECT m.mid FROM messages m JOIN conversations c ON c.id = m.conversation_id
+		WHERE c.instagram_user_id = '7003' AND m.status = 'sent'`).Scan(&answer))
+	for _, what := range [][]string{{"--customer", "7002"}, {"--mid", mids[2]}, {"--mid", answer}} {
+		code, out, stderr := execute(t, environ, append([]string{"erase", "--yes", "--account", page}, what...)...)
+		require.Equal(t, 0, code, stderr)
+		require.Contains(t, out, "This was erased")
+	}
+	kept := w.count(`SELECT count(*) FROM messages`)
+	require.Equal(t, 2, kept)
+
+	stop()
+	w.serve()
+	missed := w.withhold("price?", "18 each.") // it is the youngest: the look that finds it saw the others as well
+	w.eventually(func() bool { return w.count(`SELECT count(*) FROM messages WHERE mid = $1`, missed) == 1 }, "what was missed is found")
+	w.eventually(func() bool { return w.count(`SELECT count(*) FROM messages WHERE status = 'sent'`) == 2 }, "and answered")
+	require.Equal(t, kept+2, w.count(`SELECT count(*) FROM messages`))
+	require.Zero(t, w.held(dm.HoldTakeover))
+	w.asks("7003", "price?", "18 each.")
+	w.eventually(func() bool { return len(w.replies("7003")) == 2 }, "the bot goes on")
+	w.asks("7002", "price?", "18 each.")
+	w.eventually(func() bool { return len(w.replies("7002")) == 2 }, "and answers who comes back")
+}
+
 func TestEraseSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	environ := []string{"DATABASE_URL=postgres://u:p@127.0.0.1:1/x", "NATS_URL=nats://127.0.0.1:1"}

@@ -5,6 +5,7 @@
 // is answered no second time. It decides nothing: whether a message that was missed is still answered is the responder's. What
 // an account said itself is published before what its customers said, so that a person who has answered is known first. While
 // webhooks wait in a spool of ingress it does not look: they did come, and what it took for missed would overtake those before it.
+// What was erased here is still at Meta, and is left there.
 package backfill
 
 import (
@@ -64,6 +65,7 @@ type Graph interface {
 type Streams interface {
 	Past(ctx context.Context, account string, since time.Time) (pipeline.Past, error)
 	Spooled(ctx context.Context) (bool, error)
+	WithoutErased(ctx context.Context, events []dm.Event) ([]dm.Event, error)
 }
 
 // Turns gives an account's turns at the conversations endpoint.

@@ -55,6 +55,8 @@ type world struct {
 	// spooled: webhooks wait in a spool; asked is how often that was wanted to be known.
 	spooled bool
 	asked   int
+	// erased are messages that an operator has erased.
+	erased map[string]bool
 
 	sinces []time.Time
 	pages  []int
@@ -89,6 +91,12 @@ func (w *world) Spooled(context.Context) (bool, error) {
 	defer w.mu.Unlock()
 	w.asked++
 	return w.spooled, nil
+}
+
+func (w *world) WithoutErased(_ context.Context, events []dm.Event) ([]dm.Event, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(events, func(e dm.Event) bool { return w.erased[e.MID] }), nil
 }
 
 func (w *world) Recent(_ context.Context, _ graph.Credentials, since time.Time, pages int, turn func(func() error) error) ([]graph.ConversationRef, bool, error) {
@@ -231,49 +239,6 @@ func (w *world) said(mid string, ago time.Duration, text string, attachments ...
 
 func (w *world) answered(mid string, ago time.Duration, text string) graph.Message {
 	return graph.Message{ID: mid, Created: w.now.Add(-ago), From: shop, To: []string{"7001"}, Text: text}
-}
-
-// What did not come is told, as the webhooks would have told it: what the account said first, then its customers, the oldest first.
-func TestWhatDidNotComeIsTold(t *testing.T) {
-	t.Parallel()
-	w := setup()
-	photo := dm.Attachment{Type: "image", URL: "https://cdn.example/a"}
-	story := w.said("m_story", 4*time.Minute, "nice")
-	story.StoryID = "18"
-	stranger := w.said("m_stranger", 3*time.Minute, "x")
-	stranger.To = []string{"somebody else"}
-	w.threads = []thread{{w.now.Add(-30 * time.Second), []graph.Message{
-		w.said("m_before", 13*time.Hour, "before anything was known"), w.said("m_known", 10*time.Minute, "known"), w.said("m_photo", 9*time.Minute, "", photo),
-		w.said("m_nothing", 8*time.Minute, ""), w.answered("m_echo", 7*time.Minute, "by hand"), w.said("m_gone", 6*time.Minute, "gone"), stranger, story,
-		w.said("m_young", 30*time.Second, "its webhook may still come"),
-	}}}
-	w.known["m_known"], w.gone["m_gone"] = struct{}{}, true
-	w.run(t)
-	w.looks(t, 1)
-	require.Eventually(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.events) == 1 }, patience, time.Millisecond)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var told []string
-	for _, e := range w.events[0] {
-		require.Equal(t, dm.EventID(dm.ChannelInstagram, shop, e.Kind, e.MID), e.ID, "the webhook's id")
-		require.Equal(t, dm.Conversation{Channel: dm.ChannelInstagram, Account: shop, Customer: "7001"}, e.Conversation)
-		require.Equal(t, dm.SourceBackfill, e.Source)
-		require.True(t, e.KnownAccount)
-		told = append(told, fmt.Sprint(e.Kind, " ", e.MID, " ", e.MessageType, " ", e.Attachments))
-	}
-	require.Equal(t, []string{"echo m_echo text []", "message m_photo image [{image https://cdn.example/a  }]", "message m_nothing unsupported []", "message m_story story_reply []"}, told)
-}
-
-// An app that may not ask for attachments is told the text.
-func TestTheTextWillDo(t *testing.T) {
-	t.Parallel()
-	w := setup()
-	w.plain = true
-	w.threads = []thread{{w.now.Add(-2 * time.Minute), []graph.Message{w.said("m_1", 2*time.Minute, "a text", dm.Attachment{Type: "image", URL: "https://cdn.example/a"})}}}
-	w.run(t)
-	require.Eventually(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.events) == 1 }, patience, time.Millisecond)
-	require.Equal(t, "a text", w.events[0][0].Text)
-	require.Empty(t, w.events[0][0].Attachments)
 }
 
 // Where more conversations changed than the pages held, the older ones are not taken for seen: the next look reads on.

@@ -48,24 +48,34 @@ func (f *finding) add(a accounts.Account, m graph.Message, ref graph.MessageRef,
 	return true
 }
 
-// tell publishes what was missed, each kind the oldest first, and has a person look.
+// tell publishes what was missed, each kind the oldest first, and has a person look. What was erased was not missed.
 func (k *Keeper) tell(ctx context.Context, a accounts.Account, f *finding, lost int) error {
 	k.found.WithLabelValues("lost").Add(float64(lost))
-	if len(f.said)+len(f.echoes)+lost == 0 {
-		return nil
-	}
 	byTime := func(a, b dm.Event) int { return a.Time.Compare(b.Time) }
 	slices.SortStableFunc(f.said, byTime)
 	slices.SortStableFunc(f.echoes, byTime)
-	if err := k.d.Publish(ctx, slices.Concat(f.echoes, f.said)); err != nil {
+	missed, err := k.d.Streams.WithoutErased(ctx, slices.Concat(f.echoes, f.said))
+	if err == nil && len(missed) > 0 {
+		err = k.d.Publish(ctx, missed)
+	}
+	if err != nil {
 		return fmt.Errorf("tell of missed messages: %w", err)
 	}
-	k.found.WithLabelValues(string(dm.KindMessage)).Add(float64(len(f.said)))
-	k.found.WithLabelValues(string(dm.KindEcho)).Add(float64(len(f.echoes)))
-	k.d.Log.WarnContext(ctx, "backfill.missed", telemetry.KeyAccount, a.ID, "messages", len(f.said), "echoes", len(f.echoes), "lost", lost)
+	if len(missed)+lost == 0 {
+		return nil
+	}
+	echoes := 0
+	for i := range missed {
+		k.found.WithLabelValues(string(missed[i].Kind)).Inc()
+		if missed[i].Kind == dm.KindEcho {
+			echoes++
+		}
+	}
+	messages := len(missed) - echoes
+	k.d.Log.WarnContext(ctx, "backfill.missed", telemetry.KeyAccount, a.ID, "messages", messages, "echoes", echoes, "lost", lost)
 	k.d.Alerts.Raise(alert.Alert{
 		Kind: alert.WebhooksMissed, Account: a.ID,
-		Summary:  fmt.Sprintf("webhooks did not come for %d messages of customers and %d of the account; %d more cannot be read", len(f.said), len(f.echoes), lost),
+		Summary:  fmt.Sprintf("webhooks did not come for %d messages of customers and %d of the account; %d more cannot be read", messages, echoes, lost),
 		WhatToDo: "nothing for those that were found: the young ones are answered, all are kept; if it goes on, see whether the account is still subscribed (`parley doctor`) and whether webhooks reach this installation",
 	})
 	return nil

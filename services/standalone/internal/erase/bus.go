@@ -23,6 +23,13 @@ const forgetMarker = time.Minute
 // eraseBus removes what the streams and the buckets have. Of one message they are read twice: what answers it is known only
 // when it was seen.
 func (t *target) eraseBus(ctx context.Context, conn *bus.Conn, counts Counts) error {
+	marks, err := openMarks(ctx, conn)
+	if err == nil {
+		err = t.mark(ctx, marks, t.Customer+t.MID)
+	}
+	if err != nil {
+		return err
+	}
 	if t.MID != "" {
 		for _, s := range []topology.Stream{topology.Events, topology.Deliveries} {
 			if err := t.each(ctx, conn, s, func(e *content, _ uint64) error { t.learn(e); return nil }); err != nil {
@@ -46,6 +53,11 @@ func (t *target) eraseBus(ctx context.Context, conn *bus.Conn, counts Counts) er
 				t.mids[e.Data.MID] = true // its changes may wait in the table
 			}
 			counts.add("stream", s.Name, 1)
+			if t.MID != "" { // its answer was a message too
+				if err := t.mark(ctx, marks, e.Data.MID); err != nil {
+					return err
+				}
+			}
 			return t.remove(ctx, stream, sequence)
 		})
 		if err != nil {

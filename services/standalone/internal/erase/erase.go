@@ -8,7 +8,6 @@ package erase
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parley-dm/parley/pkg/bus"
+	"github.com/parley-dm/parley/pkg/topology"
 )
 
 // Request says what to erase: one of a customer, a message and an age.
@@ -71,8 +71,7 @@ func (r *Request) subject() []byte {
 	if !r.Before.IsZero() {
 		return nil
 	}
-	sum := sha256.Sum256([]byte(r.Account + ":" + r.Customer + r.MID))
-	return sum[:]
+	return topology.ErasedHash(r.Account, r.Customer+r.MID)
 }
 
 // Counts is how many of each kind: "table messages", "stream DM_EVENTS", "bucket parley_conversations".
