@@ -33,6 +33,8 @@ type Entry struct {
 
 // OpenBucket opens a bucket that exists.
 func OpenBucket(ctx context.Context, conn *Conn, name string) (*Bucket, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	kv, err := conn.js.KeyValue(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", name, err)
@@ -49,6 +51,8 @@ func (b *Bucket) Get(ctx context.Context, key string) (Entry, error) {
 	if b.copied {
 		return b.getFromLeader(ctx, key)
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	e, err := b.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return Entry{}, fmt.Errorf("get %s: %w", key, ErrKeyNotFound)
@@ -174,7 +178,8 @@ func entryOf(e jetstream.KeyValueEntry) Entry {
 }
 
 const (
-	// writeTimeout bounds a write whose context has no bound, readTimeout a read of the leader's.
+	// writeTimeout bounds a write whose context has no bound, readTimeout a read: a server that goes away, or has no leader, answers
+	// nothing at all, and whoever asks would wait for as long as its context lasts.
 	writeTimeout = 30 * time.Second
 	readTimeout  = 5 * time.Second
 	// A bucket that nobody answers for may have its leader again a moment later.

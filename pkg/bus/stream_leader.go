@@ -19,6 +19,14 @@ const (
 	leaderWait  = 5 * time.Second
 )
 
+// OpenStream opens a stream that exists. No answer comes from a server that goes away, nor of a stream without a leader: it is not waited
+// for as long as ctx lasts.
+func OpenStream(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return js.Stream(ctx, name)
+}
+
 // LeaderInfo is how a stream stands, as the leader of its copies has it. Of a stream that is new, or has no leader for a moment, the
 // server lets other copies answer too, also one that is behind: what it does not have yet would be taken for not said.
 func LeaderInfo(ctx context.Context, stream jetstream.Stream, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {

@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -47,4 +48,30 @@ func TestTheOneCopyOfAStreamNeedsNoLeader(t *testing.T) {
 	info, err := bus.LeaderInfo(t.Context(), stream, jetstream.WithSubjectFilter(">"))
 	require.NoError(t, err)
 	require.Equal(t, map[string]uint64{"said.x": 1}, info.State.Subjects)
+}
+
+// Who asks a server that has gone is told so, long before its own time is over.
+func TestAServerThatHasGoneIsNotWaitedForLong(t *testing.T) {
+	t.Parallel()
+	server := bustest.Start(t)
+	conn := server.Connect()
+	_, err := conn.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "b"})
+	require.NoError(t, err)
+	bucket, err := bus.OpenBucket(t.Context(), conn, "b")
+	require.NoError(t, err)
+	server.Down()
+	for name, ask := range map[string]func(context.Context) error{
+		"a stream":       func(ctx context.Context) error { _, err := bus.OpenStream(ctx, conn.JetStream(), "KV_b"); return err },
+		"a bucket":       func(ctx context.Context) error { _, err := bus.OpenBucket(ctx, conn, "b"); return err },
+		"a bucket's key": func(ctx context.Context) error { _, err := bucket.Get(ctx, "k"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			began := time.Now()
+			require.Error(t, ask(ctx))
+			require.Less(t, time.Since(began), time.Minute)
+		})
+	}
 }

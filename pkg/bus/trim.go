@@ -39,7 +39,7 @@ func Trim(ctx context.Context, conn *Conn, cfg TrimConfig) (TrimResult, error) {
 	if cfg.To <= 0 {
 		cfg.To = 0.5
 	}
-	stream, err := conn.js.Stream(ctx, cfg.Stream)
+	stream, err := OpenStream(ctx, conn.js, cfg.Stream)
 	if err != nil {
 		return TrimResult{}, fmt.Errorf("trim %s: %w", cfg.Stream, err)
 	}

@@ -55,7 +55,7 @@ type Parked struct {
 
 // Parking opens the stream of parked intents. name and h are those that the intents go to when they leave.
 func (p *Pipeline) Parking(ctx context.Context, name string, h Handler[dm.ReplyIntent]) (*Parking, error) {
-	stream, err := p.conn.JetStream().Stream(ctx, topology.Parked.Name)
+	stream, err := bus.OpenStream(ctx, p.conn.JetStream(), topology.Parked.Name)
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", topology.Parked.Name, err)
 	}

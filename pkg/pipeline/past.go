@@ -120,7 +120,7 @@ func (p *Pipeline) whole(ctx context.Context, since time.Time) (time.Time, error
 
 // reaches is how far back a stream reaches: to its beginning, or to where it was trimmed.
 func (p *Pipeline) reaches(ctx context.Context, s topology.Stream) (time.Time, error) {
-	stream, err := p.conn.JetStream().Stream(ctx, s.Name)
+	stream, err := bus.OpenStream(ctx, p.conn.JetStream(), s.Name)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read stream %s: %w", s.Name, err)
 	}

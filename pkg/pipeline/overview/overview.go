@@ -101,7 +101,7 @@ func holdings(ctx context.Context, conn *bus.Conn) (map[string]bus.Holding, erro
 
 func read(ctx context.Context, js jetstream.JetStream, s topology.Stream, holdings map[string]bus.Holding) (Stream, []Group, error) {
 	out := Stream{Name: s.Name, Description: s.Description}
-	stream, err := js.Stream(ctx, s.Name)
+	stream, err := bus.OpenStream(ctx, js, s.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		out.Missing = true

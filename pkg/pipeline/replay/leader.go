@@ -27,7 +27,7 @@ func atLeader(ctx context.Context, stream jetstream.Stream, cfg jetstream.Consum
 		}
 	}
 	for range placements {
-		consumer, err := stream.CreateConsumer(ctx, cfg)
+		consumer, err := create(ctx, stream, cfg)
 		if err != nil || before.Config.Replicas <= 1 {
 			return consumer, before.State.LastSeq, err
 		}
@@ -42,6 +42,13 @@ func atLeader(ctx context.Context, stream jetstream.Stream, cfg jetstream.Consum
 		before = after
 	}
 	return nil, 0, errElsewhere
+}
+
+// create makes a consumer, or fails when the server does not answer.
+func create(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, idle)
+	defer cancel()
+	return stream.CreateConsumer(ctx, cfg)
 }
 
 // leads says whether the leader has the consumer.

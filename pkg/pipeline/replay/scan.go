@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/parley-dm/parley/pkg/bus"
 )
 
 // Scan says which messages of a stream to read.
@@ -46,7 +48,7 @@ var (
 // Each calls f with each message, in order, until the last one that was there when it began, or that is to be read, or until f says
 // no. It changes nothing in the stream.
 func Each(ctx context.Context, js jetstream.JetStream, s Scan, f func(jetstream.Msg, *jetstream.MsgMetadata) (more bool, err error)) error {
-	stream, err := js.Stream(ctx, s.Stream)
+	stream, err := bus.OpenStream(ctx, js, s.Stream)
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", s.Stream, err)
 	}
