@@ -22,12 +22,12 @@ import (
 // Echoes reads the echoes of a conversation that were stored since a time of the bus's clock, oldest first. It reads what
 // there is, keeps nothing, and costs the more the longer ago the time is: for the rare case, not for every message.
 func (p *Pipeline) Echoes(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Event, error) {
-	return said[dm.Event](ctx, p, topology.Events, p.subjects(c, dm.KindEcho), c, since, time.Time{})
+	return said[dm.Event](ctx, p, c, replay.Scan{Stream: topology.Events.Name, Subjects: p.subjects(c, dm.KindEcho), Since: since})
 }
 
 // Heard reads the customer's messages and taps, as [Pipeline.Echoes] does echoes.
 func (p *Pipeline) Heard(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Event, error) {
-	return said[dm.Event](ctx, p, topology.Events, p.subjects(c, dm.KindMessage, dm.KindPostback), c, since, time.Time{})
+	return said[dm.Event](ctx, p, c, replay.Scan{Stream: topology.Events.Name, Subjects: p.subjects(c, dm.KindMessage, dm.KindPostback), Since: since})
 }
 
 func (p *Pipeline) subjects(c dm.Conversation, kinds ...dm.EventKind) []string {
@@ -41,7 +41,7 @@ func (p *Pipeline) subjects(c dm.Conversation, kinds ...dm.EventKind) []string {
 // Sent reads the deliveries of a conversation that say sent, as [Pipeline.Echoes] does echoes.
 func (p *Pipeline) Sent(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Delivery, error) {
 	subject := "dm.delivery." + topology.Token(c.Account) + "." + string(dm.OutcomeSent)
-	return said[dm.Delivery](ctx, p, topology.Deliveries, []string{subject}, c, since, time.Time{})
+	return said[dm.Delivery](ctx, p, c, replay.Scan{Stream: topology.Deliveries.Name, Subjects: []string{subject}, Since: since})
 }
 
 // FollowSent calls sent with every delivery that says sent: those of the last moments, as many as window says, then each as it
@@ -120,9 +120,59 @@ const maxParts = 100
 // sender has begun. It reads all of the account's intents of that time, and is for the rare case.
 func (p *Pipeline) Spoken(ctx context.Context, c dm.Conversation, since, until time.Time) ([]Spoken, error) {
 	subject := topology.IntentSubject(&dm.ReplyIntent{Conversation: c}, p.Partitions())
-	intents, err := said[dm.ReplyIntent](ctx, p, topology.Intents, []string{subject}, c, since, until)
-	if err != nil || len(intents) == 0 {
+	intents, err := said[dm.ReplyIntent](ctx, p, c, replay.Scan{Stream: topology.Intents.Name, Subjects: []string{subject}, Since: since, Until: until})
+	if err != nil {
 		return nil, err
+	}
+	return p.begunOf(ctx, intents)
+}
+
+// Unsettled reads, as [Pipeline.Spoken] does, what became of the messages that were decided before a time and have no outcome yet, or
+// had none a moment ago: those that waited for long, in the sender's lane or while their account was paused.
+func (p *Pipeline) Unsettled(ctx context.Context, c dm.Conversation, before time.Time) ([]Spoken, error) {
+	of := &dm.ReplyIntent{Conversation: c}
+	floor, owned, err := p.settled(ctx, topology.Intents, dm.AccountPartition(c.Channel, c.Account, p.Partitions()))
+	if err != nil || !owned {
+		return nil, err // nobody ever sent anything
+	}
+	// In this order: what is parked meanwhile is in the second when it has left the first.
+	var all []dm.ReplyIntent
+	for _, scan := range []replay.Scan{
+		{Stream: topology.Intents.Name, Subjects: []string{topology.IntentSubject(of, p.Partitions())}, From: floor + 1, Until: before},
+		{Stream: topology.Parked.Name, Subjects: []string{topology.ParkedSubject(of, p.Partitions())}},
+	} {
+		intents, err := said[dm.ReplyIntent](ctx, p, c, scan)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, intents...)
+	}
+	return p.begunOf(ctx, all)
+}
+
+// settled is up to where the owners of a stream's partition have settled everything, and whether it ever had an owner.
+func (p *Pipeline) settled(ctx context.Context, s topology.Stream, partition int) (floor uint64, owned bool, err error) {
+	leases, err := p.Bucket(ctx, topology.Leases)
+	if err != nil {
+		return 0, false, err
+	}
+	all, err := bus.Holdings(ctx, leases)
+	for _, h := range all {
+		if h.Stream != s.Name || h.Partition != partition {
+			continue
+		}
+		if !owned || h.Floor < floor {
+			floor = h.Floor
+		}
+		owned = true
+	}
+	return floor, owned, err
+}
+
+// begunOf is what the ledger has of intents.
+func (p *Pipeline) begunOf(ctx context.Context, intents []dm.ReplyIntent) ([]Spoken, error) {
+	if len(intents) == 0 {
+		return nil, nil
 	}
 	ledger, err := p.Bucket(ctx, topology.Ledger)
 	if err != nil {
@@ -171,11 +221,11 @@ func (s *Spoken) look(ctx context.Context, ledger *bus.Bucket) (found bool, err 
 	return true, nil
 }
 
-// said reads what was stored since a time, and until another one if there is one.
-func said[T envelope.Data](ctx context.Context, p *Pipeline, s topology.Stream, subjects []string, c dm.Conversation, since, until time.Time) ([]T, error) {
+// said reads what a scan finds of a conversation.
+func said[T envelope.Data](ctx context.Context, p *Pipeline, c dm.Conversation, scan replay.Scan) ([]T, error) {
 	var out []T
 	name := c.String()
-	err := replay.Each(ctx, p.conn.JetStream(), replay.Scan{Stream: s.Name, Subjects: subjects, Since: since, Until: until},
+	err := replay.Each(ctx, p.conn.JetStream(), scan,
 		func(m jetstream.Msg, _ *jetstream.MsgMetadata) (bool, error) {
 			if m.Headers().Get(replay.HeaderConversation) != name {
 				return true, nil
@@ -188,7 +238,7 @@ func said[T envelope.Data](ctx context.Context, p *Pipeline, s topology.Stream, 
 			return true, nil
 		})
 	if err != nil {
-		return nil, fmt.Errorf("read what was said since %s: %w", since.UTC().Format(time.RFC3339), err)
+		return nil, fmt.Errorf("read what was said: %w", err)
 	}
 	return out, nil
 }

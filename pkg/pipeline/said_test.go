@@ -2,15 +2,18 @@ package pipeline_test
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/bus/bustest"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/pipeline"
+	"github.com/parley-dm/parley/pkg/pipeline/replay"
 	"github.com/parley-dm/parley/pkg/topology"
 )
 
@@ -201,4 +204,50 @@ func TestWhatBecameOfWhatWasDecided(t *testing.T) {
 	none, err = stage.Spoken(t.Context(), c, since, since)
 	require.NoError(t, err)
 	require.Empty(t, none, "all of it was decided later")
+}
+
+// What was decided long ago and is not settled is found where it waits: in the sender's lane, or parked.
+func TestWhatHasWaitedForLongIsFound(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t, bustest.Start(t))
+	stage := p.open("test")
+	c := event("7001", 1).Conversation
+	for _, id := range []string{"in_settled", "in_waits", "in_parked"} {
+		i := dm.ReplyIntent{ID: id, Conversation: c, Origin: dm.OriginOperator, Parts: []dm.Part{{Kind: dm.PartText, Text: id}}}
+		require.NoError(t, stage.Publish(t.Context(), stage.Intent(i, "c", "c")))
+	}
+	js := p.host.Conn.JetStream()
+	stream, err := js.Stream(t.Context(), topology.Intents.Name)
+	require.NoError(t, err)
+	parked, err := stream.GetMsg(t.Context(), 3)
+	require.NoError(t, err)
+	of := dm.ReplyIntent{Conversation: c}
+	_, err = js.PublishMsg(t.Context(), &nats.Msg{Subject: topology.ParkedSubject(&of, stage.Partitions()), Header: nats.Header{
+		replay.HeaderConversation: {c.String()},
+	}, Data: parked.Data})
+	require.NoError(t, err)
+	require.NoError(t, stream.DeleteMsg(t.Context(), 3))
+	ledger, err := stage.Bucket(t.Context(), topology.Ledger)
+	require.NoError(t, err)
+	for _, id := range []string{"in_settled", "in_waits", "in_parked"} {
+		_, err := ledger.Create(t.Context(), topology.LedgerKey(id, 0), []byte(`{"state":"in_doubt"}`))
+		require.NoError(t, err)
+	}
+	unsettled := func(before time.Time) (ids []string) {
+		found, err := stage.Unsettled(t.Context(), c, before)
+		require.NoError(t, err)
+		for _, s := range found {
+			require.True(t, s.InFlight)
+			ids = append(ids, s.IntentID)
+		}
+		return ids
+	}
+	require.Empty(t, unsettled(time.Now()), "nobody has ever sent anything")
+	leases, err := stage.Bucket(t.Context(), topology.Leases)
+	require.NoError(t, err)
+	partition := dm.AccountPartition(c.Channel, c.Account, stage.Partitions())
+	_, err = leases.Put(t.Context(), fmt.Sprint("sender-send.lease.", partition), []byte(`{"member":"m","floor":1,"on":"DM_INTENTS"}`))
+	require.NoError(t, err)
+	require.Equal(t, []string{"in_waits", "in_parked"}, unsettled(time.Now()))
+	require.Equal(t, []string{"in_parked"}, unsettled(time.Now().Add(-time.Hour)), "what is younger is found among all")
 }

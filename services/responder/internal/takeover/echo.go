@@ -19,8 +19,8 @@ const (
 	settling = time.Second
 	// doubtful is how long after it an echo may wait for what is in flight: longer than the sender doubts by default.
 	doubtful = 2 * time.Minute
-	// lookBack is how old a decision may be whose message is looked for, and how much the clocks of the bus and of ingress may
-	// differ; behindPoll and doubtPoll when one looks again.
+	// lookBack is how old a decision may be whose message is looked for among all, and how much the clocks of the bus and of
+	// ingress may differ; behindPoll and doubtPoll when one looks again.
 	lookBack   = 5 * time.Minute
 	behindPoll = 250 * time.Millisecond
 	doubtPoll  = time.Second
@@ -115,7 +115,14 @@ func (w *Watch) look(ctx context.Context, e *dm.Event, inTime bool) (bool, error
 	if !e.ReceivedAt.IsZero() {
 		until = e.ReceivedAt.Add(lookBack)
 	}
-	spoken, err := w.d.Streams.Spoken(ctx, e.Conversation, eventTime(e).Add(-lookBack), until)
+	since := eventTime(e).Add(-lookBack)
+	spoken, err := w.d.Streams.Spoken(ctx, e.Conversation, since, until)
+	if is := judge(spoken, e); err == nil && (is == foreign || is == given) {
+		// A decision may be older than that whose message is only sent now: its sender was behind, or its account was paused.
+		var waited []pipeline.Spoken
+		waited, err = w.d.Streams.Unsettled(ctx, e.Conversation, since)
+		spoken = append(spoken, waited...)
+	}
 	if err != nil {
 		return false, bus.WhileAway(fmt.Errorf("find out whose echo it is: %w", err))
 	}

@@ -17,14 +17,21 @@ const (
 	skew      = 30 * time.Second
 )
 
-// wrongs are the messages of ours by which conversations were taken from the bot, until that is mended.
+// wrong is a message of ours by which its conversation was taken from the bot, and since when.
+type wrong struct {
+	dm.Delivery
+
+	since time.Time
+}
+
+// wrongs are those that are not mended yet.
 type wrongs struct {
 	mu   sync.Mutex
-	list []dm.Delivery
+	list []wrong
 	wake chan struct{}
 }
 
-func (o *wrongs) add(d dm.Delivery) {
+func (o *wrongs) add(d wrong) {
 	o.mu.Lock()
 	o.list = append(o.list, d)
 	o.mu.Unlock()
@@ -35,11 +42,11 @@ func (o *wrongs) add(d dm.Delivery) {
 }
 
 // first is the one that has waited for longest.
-func (o *wrongs) first() (dm.Delivery, bool) {
+func (o *wrongs) first() (wrong, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.list) == 0 {
-		return dm.Delivery{}, false
+		return wrong{}, false
 	}
 	return o.list[0], true
 }
@@ -53,8 +60,8 @@ func (o *wrongs) done() {
 // saw takes a message of ours that was sent.
 func (w *Watch) saw(d dm.Delivery) {
 	w.sent.add(w.sent.key(d.Account, d.MID), w.d.Now())
-	if w.d.Holds.Took(d.Conversation, d.MID) {
-		w.wrong.add(d)
+	if since, took := w.d.Holds.Took(d.Conversation, d.MID); took {
+		w.wrong.add(wrong{d, since})
 	}
 }
 
@@ -91,9 +98,10 @@ func (w *Watch) mend(ctx context.Context) error {
 	return nil
 }
 
-// giveBack gives a conversation back, and has the responder decide anew what the customer has said meanwhile.
-func (w *Watch) giveBack(ctx context.Context, d dm.Delivery) error {
-	h := dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOurs, At: d.SentAt, MID: d.MID, Cause: d.ID}
+// giveBack gives a conversation back, and has the responder decide anew what the customer has said meanwhile. The record keeps since
+// when that is: what was in doubt may have been settled much later, and whoever finds it given back may have to end what we began.
+func (w *Watch) giveBack(ctx context.Context, d wrong) error {
+	h := dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOurs, At: d.since, MID: d.MID, Cause: d.ID}
 	change, err := w.d.Holds.Change(ctx, d.Conversation, h)
 	if err != nil || change.Event == nil {
 		return err
@@ -104,7 +112,7 @@ func (w *Watch) giveBack(ctx context.Context, d dm.Delivery) error {
 	if err := w.d.Tell(ctx, *change.Event); err != nil {
 		return err
 	}
-	if err := w.d.DecideAgain(ctx, d.Conversation, d.SentAt.Add(-skew), d.ID); err != nil {
+	if err := w.d.DecideAgain(ctx, d.Conversation, d.since.Add(-skew), d.ID); err != nil {
 		return fmt.Errorf("have what was said meanwhile decided again: %w", err)
 	}
 	return nil

@@ -31,13 +31,14 @@ type Streams interface {
 	FollowSent(ctx context.Context, window time.Duration, sent func(dm.Delivery), behind func(bool)) error
 	SentBetween(ctx context.Context, from, to time.Time, sent func(dm.Delivery)) error
 	Spoken(ctx context.Context, c dm.Conversation, since, until time.Time) ([]pipeline.Spoken, error)
+	Unsettled(ctx context.Context, c dm.Conversation, before time.Time) ([]pipeline.Spoken, error)
 }
 
 // Holds is who has which conversation.
 type Holds interface {
 	Change(ctx context.Context, c dm.Conversation, h dm.Hold) (holds.Change, error)
 	Get(ctx context.Context, c dm.Conversation) (holds.Record, error)
-	Took(c dm.Conversation, mid string) bool
+	Took(c dm.Conversation, mid string) (since time.Time, took bool)
 }
 
 // Accounts says which accounts are ours.
