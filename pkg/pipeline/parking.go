@@ -53,11 +53,15 @@ type Parked struct {
 	payload  []byte
 }
 
-// Parking opens the stream of parked intents. name and h are those that the intents go to when they leave.
+// Parking opens the stream of parked intents, and waits for a bus that is away. name and h are those that the intents go to when they leave.
 func (p *Pipeline) Parking(ctx context.Context, name string, h Handler[dm.ReplyIntent]) (*Parking, error) {
-	stream, err := bus.OpenStream(ctx, p.conn.JetStream(), topology.Parked.Name)
+	var stream jetstream.Stream
+	err := p.patiently(ctx, "open stream "+topology.Parked.Name, func(ctx context.Context) (err error) {
+		stream, err = bus.OpenStream(ctx, p.conn.JetStream(), topology.Parked.Name)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("open stream %s: %w", topology.Parked.Name, err)
+		return nil, err
 	}
 	attempt, err := bus.Attempt(bus.RouterConfig{ //nolint:contextcheck // the messages bring contexts of their own
 		Stage: p.o.Service, DeadLetters: p.publisher, DeadSubject: p.deadSubject, HandlerTimeout: handlerTimeout, Logger: p.tel.Log, Metrics: p.tel.Metrics,
