@@ -18,6 +18,7 @@ import (
 // Outgoing is an envelope on its way to its subject.
 type Outgoing struct {
 	subject, id, account, conversation string
+	to                                 string // the one stage that it is for; empty: all
 	payload                            []byte
 	err                                error
 }
@@ -38,6 +39,13 @@ func (p *Pipeline) Intent(i dm.ReplyIntent, correlation, cause string) Outgoing 
 // Delivery makes a delivery's envelope.
 func (p *Pipeline) Delivery(d dm.Delivery, correlation, cause string) Outgoing {
 	return outgoing(envelope.Delivery(d, correlation, cause), topology.DeliverySubject(&d))
+}
+
+// For is the same for one stage alone, which the others let pass. It travels under an id that tells it from what all hear: the stream
+// stores an id once.
+func (o Outgoing) For(stage, id string) Outgoing {
+	o.to, o.id = stage, id
+	return o
 }
 
 func outgoing[T envelope.Data](e envelope.Envelope[T], subject string) Outgoing {
@@ -64,6 +72,9 @@ func (p *Pipeline) Publish(ctx context.Context, out ...Outgoing) error {
 		m := message.NewMessage(o.id, o.payload)
 		m.Metadata[replay.HeaderConversation] = o.conversation
 		m.Metadata[replay.HeaderAccount] = o.account
+		if o.to != "" {
+			m.Metadata[replay.HeaderTo] = o.to
+		}
 		if traced {
 			propagation.TraceContext{}.Inject(ctx, propagation.MapCarrier(m.Metadata))
 		}

@@ -27,7 +27,14 @@ func (p *Pipeline) Echoes(ctx context.Context, c dm.Conversation, since time.Tim
 
 // Heard reads the customer's messages and taps, as [Pipeline.Echoes] does echoes.
 func (p *Pipeline) Heard(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Event, error) {
-	return said[dm.Event](ctx, p, c, replay.Scan{Stream: topology.Events.Name, Subjects: p.subjects(c, dm.KindMessage, dm.KindPostback), Since: since})
+	return p.HeardBefore(ctx, c, since, 0)
+}
+
+// HeardBefore is [Pipeline.Heard] up to a sequence of the events' stream, without what is there; 0 is no bound.
+func (p *Pipeline) HeardBefore(ctx context.Context, c dm.Conversation, since time.Time, sequence uint64) ([]dm.Event, error) {
+	return said[dm.Event](ctx, p, c, replay.Scan{
+		Stream: topology.Events.Name, Subjects: p.subjects(c, dm.KindMessage, dm.KindPostback), Since: since, Before: sequence,
+	})
 }
 
 func (p *Pipeline) subjects(c dm.Conversation, kinds ...dm.EventKind) []string {
@@ -221,13 +228,13 @@ func (s *Spoken) look(ctx context.Context, ledger *bus.Bucket) (found bool, err 
 	return true, nil
 }
 
-// said reads what a scan finds of a conversation.
+// said reads what a scan finds of a conversation, without what was only published again.
 func said[T envelope.Data](ctx context.Context, p *Pipeline, c dm.Conversation, scan replay.Scan) ([]T, error) {
 	var out []T
 	name := c.String()
 	err := replay.Each(ctx, p.conn.JetStream(), scan,
 		func(m jetstream.Msg, _ *jetstream.MsgMetadata) (bool, error) {
-			if m.Headers().Get(replay.HeaderConversation) != name {
+			if h := m.Headers(); h.Get(replay.HeaderConversation) != name || h.Get(replay.HeaderTo) != "" {
 				return true, nil
 			}
 			e, err := envelope.Decode[T](m.Data())

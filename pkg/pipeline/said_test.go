@@ -62,6 +62,19 @@ func TestWhatWasSaidSince(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, heard, 1)
 	require.Equal(t, inbound.MID, heard[0].MID)
+
+	// What is published for one stage alone was not said, and a later message not before this one.
+	require.NoError(t, stage.Publish(t.Context(), stage.Event(inbound, "r").For("responder", "again"), stage.Event(event("7001", 3), "r")))
+	heard, err = stage.Heard(t.Context(), fresh.Conversation, since)
+	require.NoError(t, err)
+	require.Len(t, heard, 2)
+	stream, err := js.Stream(t.Context(), topology.Events.Name)
+	require.NoError(t, err)
+	heard, err = stage.HeardBefore(t.Context(), fresh.Conversation, since, stream.CachedInfo().State.LastSeq)
+	require.NoError(t, err)
+	require.Len(t, heard, 1)
+	require.Equal(t, inbound.MID, heard[0].MID)
+
 	deliveries, err := stage.Sent(t.Context(), fresh.Conversation, since)
 	require.NoError(t, err)
 	require.Len(t, deliveries, 1)

@@ -44,8 +44,9 @@ func newStage(p *pipeline.Pipeline, cfg Config, d stageDeps) (*stage, error) {
 	var err, err2 error
 	s.takeovers, err = takeover.New(takeover.Deps{
 		Streams: p, Holds: d.held, Accounts: d.book, Telemetry: p.Telemetry(),
-		Tell:        func(ctx context.Context, e dm.Event) error { return p.Publish(ctx, p.Event(e, e.Hold.Cause)) },
-		DecideAgain: p.DecideAgain,
+		Ours: func(ctx context.Context, e dm.Event, cause string) error {
+			return p.Publish(ctx, p.Event(e, cause).For(Name, cause+".ours"))
+		},
 	}, takeover.Options{AppID: cfg.AppID, Quiet: cfg.TakeoverQuiet, OtherApp: cfg.OtherAppQuiet})
 	deps := respond.Deps{
 		Accounts: d.book, Rules: d.rules, Holds: d.held, State: d.state, Bursts: lanes{p}, Archive: d.store, Heard: p, Aside: bus.Aside, Language: language.Detect,
@@ -100,24 +101,61 @@ func (lanes) Pause(ctx context.Context, d time.Duration) bool { return bus.Pause
 func (s *stage) decide(ctx context.Context, e envelope.Envelope[dm.Event]) ([]pipeline.Outgoing, error) {
 	var changed *dm.Event
 	var err error
-	if e.Data.Source != dm.SourceParley {
+	switch {
+	case e.Data.Source != dm.SourceParley:
 		changed, err = s.takeovers.Heard(ctx, &e.Data)
+	case e.Data.Kind == dm.KindEcho:
+		return nil, s.giveBack(ctx, e)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("hear event %s: %w", e.ID, err) // it says itself when to come back
 	}
-	answer, err := s.answers.Answer(ctx, e.Data)
+	out, err := s.answer(ctx, e.Data)
+	if changed != nil {
+		out = append(out, s.p.Event(*changed, e.ID))
+	}
+	return out, err
+}
+
+// answer is what is published about an event.
+func (s *stage) answer(ctx context.Context, e dm.Event) ([]pipeline.Outgoing, error) {
+	answer, err := s.answers.Answer(ctx, e)
 	if err != nil {
 		return nil, bus.WhileAway(fmt.Errorf("decide event %s: %w", e.ID, err))
 	}
 	var out []pipeline.Outgoing
 	if answer.Intent != nil {
-		out = append(out, s.p.Intent(*answer.Intent, e.CorrelationID, e.ID))
+		out = append(out, s.p.Intent(*answer.Intent, e.ID, e.ID))
 	}
-	for _, event := range append(answer.Events(), changed) {
+	for _, event := range answer.Events() {
 		if event != nil {
 			out = append(out, s.p.Event(*event, e.ID))
 		}
 	}
 	return out, nil
+}
+
+// giveBack ends a takeover that was a mistake, and answers what was not answered because of it: each when what came of the one before
+// it is stored, for a stream may refuse one for a moment and take the next.
+func (s *stage) giveBack(ctx context.Context, e envelope.Envelope[dm.Event]) error {
+	change, missed, err := s.takeovers.GiveBack(ctx, &e.Data, e.CausationID, bus.Sequence(ctx))
+	if err != nil {
+		return fmt.Errorf("give back %s: %w", e.Conversation, err)
+	}
+	if change == nil {
+		return nil
+	}
+	if err := s.p.Publish(ctx, s.p.Event(*change, e.ID)); err != nil {
+		return err
+	}
+	for i := range missed {
+		out, err := s.answer(ctx, missed[i])
+		if err != nil {
+			return err
+		}
+		if err := s.p.Publish(ctx, out...); err != nil {
+			return err
+		}
+	}
+	return nil
 }

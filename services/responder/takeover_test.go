@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/parley-dm/parley/pkg/dm"
+	"github.com/parley-dm/parley/pkg/pipeline"
 	"github.com/parley-dm/parley/pkg/postgres/pgtest"
 )
 
@@ -33,12 +34,18 @@ func TestWhatWasSaidDuringAMistakeIsAnswered(t *testing.T) {
 		ID: "de_1", Conversation: first.Conversation, IntentID: first.ID, Of: 1, Origin: first.Origin, Outcome: dm.OutcomeSent,
 		MID: "sent-1", SentAt: echo.Time,
 	}
-	require.NoError(t, b.ingress.Publish(t.Context(), b.ingress.Delivery(d, "request", first.ID)))
-	for n, i := range b.next(2) {
-		require.Equal(t, during[n].ID, i.Data.EventID)
+	after := []dm.Event{event(1, 5, "thanks"), event(1, 6, "bye"), event(1, 7, "one more")}
+	out := []pipeline.Outgoing{b.ingress.Delivery(d, "request", first.ID)}
+	for _, e := range after {
+		out = append(out, b.ingress.Event(e, "request"))
+	}
+	require.NoError(t, b.ingress.Publish(t.Context(), out...))
+	for n, i := range b.next(5) {
+		require.Equal(t, append(during, after...)[n].ID, i.Data.EventID, "what comes while it is mended is answered after what came before")
+		require.Equal(t, i.Data.EventID, i.CorrelationID)
 	}
 	require.Equal(t, dm.HoldOurs, b.told(dm.KindHold, 2)[1].Hold.Reason)
-	b.publish(event(1, 5, "thanks"))
-	require.Equal(t, event(1, 5, "").ID, b.next(1)[0].Data.EventID)
-	b.only(4)
+	b.publish(event(1, 8, "and another"))
+	require.Equal(t, event(1, 8, "").ID, b.next(1)[0].Data.EventID)
+	b.only(7)
 }

@@ -97,22 +97,6 @@ func TestAChangeIsKnownHereAtOnceAndElsewhereSoon(t *testing.T) {
 	require.False(t, took, "an operator gave it back")
 }
 
-// That a message of ours took a conversation is still known when it was given back: who did that may have ended in the middle of it.
-func TestAMistakeThatWasMendedIsKnown(t *testing.T) {
-	t.Parallel()
-	server := bustest.Start(t)
-	here, there := onServer(t, server.Connect()), onServer(t, server.Connect())
-	c, now := conversation("7001"), time.Now()
-	_, err := here.Change(t.Context(), c, takeover("ev_1", now, time.Hour))
-	require.NoError(t, err)
-	_, err = here.Change(t.Context(), c, dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOurs, At: now, MID: "m_ev_1", Cause: "de_1"})
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		since, took := there.Took(c, "m_ev_1")
-		return took && since.Sub(now).Abs() < time.Millisecond && holder(t, there, c) == ""
-	}, patience, time.Millisecond)
-}
-
 func TestManyChangesAtOnceAllCount(t *testing.T) {
 	t.Parallel()
 	server := bustest.Start(t)

@@ -154,14 +154,13 @@ func (s *Holds) Holder(ctx context.Context, c dm.Conversation, at time.Time) (dm
 	return h, held, nil
 }
 
-// Took says whether a message is the one by which a conversation was taken from the bot, and from when on, as far as the copy knows; also
-// when it was given back because that was a message of ours: who did so may have ended before what was said meanwhile was decided again.
+// Took says whether a message is the one by which a conversation was taken from the bot, and from when on, as far as the copy knows.
 func (s *Holds) Took(c dm.Conversation, mid string) (since time.Time, took bool) {
 	if mid == "" || s.copied.empty() {
 		return time.Time{}, false
 	}
 	r, _ := s.copied.get(topology.ConversationKey(c))
-	if r.Person == nil || r.Person.MID != mid || r.Person.Holder != dm.HolderPerson && r.Person.Reason != dm.HoldOurs {
+	if r.Person == nil || r.Person.MID != mid || r.Person.Holder != dm.HolderPerson {
 		return time.Time{}, false
 	}
 	return r.Person.At, true

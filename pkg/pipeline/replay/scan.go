@@ -19,8 +19,9 @@ type Scan struct {
 	// From is the first sequence and Since the earliest time; at most one of them. Neither: from the beginning.
 	From  uint64
 	Since time.Time
-	// Until ends it at the first message that was stored then or later; zero does not.
-	Until time.Time
+	// Until ends it at the first message that was stored then or later, Before at that with this sequence or a higher one; zero does not.
+	Until  time.Time
+	Before uint64
 	// Rest is for how long to rest between two pages, in times of what the one before took: reading then costs one part in 1 + Rest
 	// of what it does at full speed, and leaves the rest to those who answer. Zero reads at full speed.
 	Rest int
@@ -98,7 +99,7 @@ func (r *reading) page(ctx context.Context, f func(jetstream.Msg, *jetstream.Msg
 		if r.seen++; meta.Sequence.Consumer != r.seen {
 			return false, fmt.Errorf("read stream %s: %w: message %d came in the place of message %d", r.Stream, errLost, meta.Sequence.Consumer, r.seen)
 		}
-		if meta.Sequence.Stream > r.last || !r.Until.IsZero() && !meta.Timestamp.Before(r.Until) {
+		if meta.Sequence.Stream > r.last || r.Before > 0 && meta.Sequence.Stream >= r.Before || !r.Until.IsZero() && !meta.Timestamp.Before(r.Until) {
 			return false, nil
 		}
 		if more, err := f(msg, meta); err != nil || !more {

@@ -6,22 +6,24 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parley-dm/parley/pkg/bus"
 	"github.com/parley-dm/parley/pkg/dm"
 	"github.com/parley-dm/parley/pkg/telemetry"
 )
 
-// mendAgain is the pause before a takeover that could not be mended is tried once more; skew how far the bus's clock and Meta's may be
+// mendAgain is the pause before a mistake is told once more that could not be; skew how far the bus's clock and Meta's may be
 // apart.
 const (
 	mendAgain = time.Second
 	skew      = 30 * time.Second
 )
 
-// wrong is a message of ours by which its conversation was taken from the bot, and since when.
+// wrong is a message of ours by which its conversation was taken from the bot, since when, and how it is known to be ours.
 type wrong struct {
-	dm.Delivery
-
+	dm.Conversation
+	mid   string
 	since time.Time
+	cause string
 }
 
 // wrongs are those that are not mended yet.
@@ -61,12 +63,12 @@ func (o *wrongs) done() {
 func (w *Watch) saw(d dm.Delivery) {
 	w.sent.add(w.sent.key(d.Account, d.MID), w.d.Now())
 	if since, took := w.d.Holds.Took(d.Conversation, d.MID); took {
-		w.wrong.add(wrong{d, since})
+		w.wrong.add(wrong{d.Conversation, d.MID, since, d.ID})
 	}
 }
 
-// mend gives back the conversations that were taken from the bot by a message that turns out to be ours: what is in flight may
-// be older than what is looked for, and the sender that knows may be down for long. It is tried until it succeeds: nobody else
+// mend has the conversations given back that were taken from the bot by a message that turns out to be ours: what is in flight may
+// be older than what is looked for, and the sender that knows may be down for long. It is tried until it is stored: nobody else
 // would wake the bot for hours.
 func (w *Watch) mend(ctx context.Context) error {
 	said := false
@@ -79,7 +81,7 @@ func (w *Watch) mend(ctx context.Context) error {
 			}
 			continue
 		}
-		err := w.giveBack(ctx, d)
+		err := w.d.Ours(ctx, d.echo(), d.cause)
 		if err == nil {
 			w.wrong.done()
 			said = false
@@ -98,22 +100,32 @@ func (w *Watch) mend(ctx context.Context) error {
 	return nil
 }
 
-// giveBack gives a conversation back, and has the responder decide anew what the customer has said meanwhile. The record keeps since
-// when that is: what was in doubt may have been settled much later, and whoever finds it given back may have to end what we began.
-func (w *Watch) giveBack(ctx context.Context, d wrong) error {
-	h := dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOurs, At: d.since, MID: d.MID, Cause: d.ID}
-	change, err := w.d.Holds.Change(ctx, d.Conversation, h)
-	if err != nil || change.Event == nil {
-		return err
+// echo is what is told of it: the echo, as far as it matters, and not by Meta.
+func (d wrong) echo() dm.Event {
+	return dm.Event{
+		ID: dm.EventID(d.Channel, d.Account, dm.KindEcho, d.mid), Conversation: d.Conversation, Kind: dm.KindEcho, MID: d.mid, KnownAccount: true,
+		Time: d.since, ReceivedAt: d.since, Source: dm.SourceParley,
 	}
-	if change.Changed {
-		w.told(ctx, &dm.Event{ID: d.ID, Conversation: d.Conversation}, h)
+}
+
+// GiveBack gives a conversation back that an echo of ours took, and returns the event that tells of it and what the customer said
+// since, up to the sequence at which this was asked for; nothing when it is somebody else's by now. It is called in the conversation's
+// lane: what the customer says next waits until that is decided. It is safe to run twice.
+func (w *Watch) GiveBack(ctx context.Context, e *dm.Event, cause string, sequence uint64) (change *dm.Event, missed []dm.Event, err error) {
+	h := dm.Hold{Holder: dm.HolderBot, Reason: dm.HoldOurs, At: e.Time, MID: e.MID, Cause: cause}
+	given, err := w.d.Holds.Change(ctx, e.Conversation, h)
+	if err != nil {
+		return nil, nil, bus.WhileAway(err)
 	}
-	if err := w.d.Tell(ctx, *change.Event); err != nil {
-		return err
+	if given.Event == nil {
+		return nil, nil, nil
 	}
-	if err := w.d.DecideAgain(ctx, d.Conversation, d.since.Add(-skew), d.ID); err != nil {
-		return fmt.Errorf("have what was said meanwhile decided again: %w", err)
+	if given.Changed {
+		w.told(ctx, e, h)
 	}
-	return nil
+	missed, err = w.d.Streams.HeardBefore(ctx, e.Conversation, e.Time.Add(-skew), sequence)
+	if err != nil {
+		return nil, nil, bus.WhileAway(fmt.Errorf("look for what was said meanwhile: %w", err))
+	}
+	return given.Event, missed, nil
 }

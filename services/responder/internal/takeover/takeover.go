@@ -32,6 +32,7 @@ type Streams interface {
 	SentBetween(ctx context.Context, from, to time.Time, sent func(dm.Delivery)) error
 	Spoken(ctx context.Context, c dm.Conversation, since, until time.Time) ([]pipeline.Spoken, error)
 	Unsettled(ctx context.Context, c dm.Conversation, before time.Time) ([]pipeline.Spoken, error)
+	HeardBefore(ctx context.Context, c dm.Conversation, since time.Time, sequence uint64) ([]dm.Event, error)
 }
 
 // Holds is who has which conversation.
@@ -51,12 +52,10 @@ type Deps struct {
 	Streams  Streams
 	Holds    Holds
 	Accounts Accounts
-	// Tell publishes a change that no event of the stream is the cause of.
-	Tell func(ctx context.Context, e dm.Event) error
-	// DecideAgain has what a customer said since a time decided once more; cause tells this from every other time. What was
-	// answered stays as it is.
-	DecideAgain func(ctx context.Context, c dm.Conversation, since time.Time, cause string) error
-	Telemetry   *telemetry.Telemetry
+	// Ours publishes, for [Watch.GiveBack] in the conversation's lane, an echo of ours that was taken for a person's; cause is how that
+	// is known.
+	Ours      func(ctx context.Context, e dm.Event, cause string) error
+	Telemetry *telemetry.Telemetry
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
@@ -114,6 +113,9 @@ func (w *Watch) Heard(ctx context.Context, e *dm.Event) (*dm.Event, error) {
 	}
 	if change.Changed {
 		w.told(ctx, e, hold)
+		if hold.Reason == dm.HoldTakeover && w.sent.has(w.sent.key(e.Account, e.MID)) {
+			w.wrong.add(wrong{e.Conversation, e.MID, hold.At, e.ID}) // it was told between our asking and our writing
+		}
 	}
 	return change.Event, nil
 }

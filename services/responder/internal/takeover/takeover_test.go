@@ -54,6 +54,17 @@ type streams struct {
 	err     error
 	sent    func(dm.Delivery)
 	behind  func(bool)
+	// heard is what the customer said, since and before when it was last asked for.
+	heard  []dm.Event
+	since  time.Time
+	before uint64
+}
+
+func (s *streams) HeardBefore(_ context.Context, _ dm.Conversation, since time.Time, sequence uint64) ([]dm.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since, s.before = since, sequence
+	return s.heard, s.err
 }
 
 func (s *streams) FollowSent(ctx context.Context, _ time.Duration, sent func(dm.Delivery), behind func(bool)) error {
@@ -101,35 +112,47 @@ type bundle struct {
 	t       *testing.T
 	streams *streams
 	held    *holds.Holds
-	told    chan dm.Event
-	// decided are the causes for which what was said is decided again; fails is how many of the next tellings and decidings do.
-	decided chan string
-	fails   atomic.Int32
-	since   atomic.Pointer[time.Time]
-	stop    func()
+	// ours are the echoes that are told to be ours; fails is how many of the next tellings do.
+	ours  chan known
+	fails atomic.Int32
+	// changing is called before the next change of who has the conversation is written.
+	changing func()
+	stop     func()
+}
+
+func (b *bundle) Change(ctx context.Context, c dm.Conversation, h dm.Hold) (holds.Change, error) {
+	if f := b.changing; f != nil {
+		b.changing = nil
+		f()
+	}
+	return b.held.Change(ctx, c, h)
+}
+
+func (b *bundle) Get(ctx context.Context, c dm.Conversation) (holds.Record, error) {
+	return b.held.Get(ctx, c)
+}
+
+func (b *bundle) Took(c dm.Conversation, mid string) (time.Time, bool) { return b.held.Took(c, mid) }
+
+// known is an echo that is known to be ours, and how.
+type known struct {
+	dm.Event
+
+	cause string
 }
 
 // setup runs in a bubble, where time passes as fast as nobody needs it.
 func setup(t *testing.T, appID string) *bundle {
 	t.Helper()
-	b := &bundle{t: t, streams: &streams{}, held: holds.New(holdstest.New(), holds.Options{}), told: make(chan dm.Event, 10), decided: make(chan string, 10)}
+	b := &bundle{t: t, streams: &streams{}, held: holds.New(holdstest.New(), holds.Options{}), ours: make(chan known, 10)}
 	var err error
 	b.Watch, err = takeover.New(takeover.Deps{
-		Streams: b.streams, Holds: b.held, Accounts: book{shop: {ID: shop, Reply: true}, archive: {ID: archive}}, Telemetry: telemetry.Discard(),
-		Tell: func(_ context.Context, e dm.Event) error {
+		Streams: b.streams, Holds: b, Accounts: book{shop: {ID: shop, Reply: true}, archive: {ID: archive}}, Telemetry: telemetry.Discard(),
+		Ours: func(_ context.Context, e dm.Event, cause string) error {
 			if b.fails.Add(-1) >= 0 {
 				return bus.ErrUnavailable
 			}
-			b.told <- e
-			return nil
-		},
-		DecideAgain: func(_ context.Context, c dm.Conversation, since time.Time, cause string) error {
-			if b.fails.Add(-1) >= 0 {
-				return bus.ErrUnavailable
-			}
-			require.Equal(t, conversation, c)
-			b.since.Store(&since)
-			b.decided <- cause
+			b.ours <- known{e, cause}
 			return nil
 		},
 	}, takeover.Options{AppID: appID, Quiet: quiet, OtherApp: other})

@@ -14,6 +14,8 @@ func (n *Narrator) made(e *dm.Event) {
 		return
 	}
 	switch {
+	case e.Kind == dm.KindEcho:
+		return // one that is told again, for the responder alone; what it does of it is told too
 	case e.Kind == dm.KindDecision && e.Decision != nil:
 		n.line("rule", e.Conversation, "no answer: "+printable(explain.Meaning(e.Decision.Reason)))
 	case e.Kind == dm.KindHold && e.Hold != nil:
