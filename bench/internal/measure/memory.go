@@ -59,12 +59,11 @@ func (b *Bench) steadyMemory(ctx context.Context, in *site.Installation, name st
 	if len(seen) < 8 {
 		return fmt.Errorf("memory was read %d times only", len(seen))
 	}
-	q := quarters(each(seen, func(bytes int64) float64 { return megabytes(float64(bytes)) }))
-	grown := q[3] / q[2]
+	q := quarters(each(seen, func(bytes int64) float64 { return megabytes(float64(bytes)) }), mean)
 	row := report.Row{
 		Measure: fmt.Sprintf("memory at %d/s for %s, %s", steadyRate, b.o.Steady, name), Got: fmt.Sprintf("%.0f MB", q[3]), Use: use, Tries: 1,
-		Value: grown, Less: true, Unit: " times", Broken: got.broken(),
-		Detail: fmt.Sprintf("by quarters %s MB: the last is %.2f times the one before", q, grown),
+		Value: q.grown(), Less: true, Unit: " times", Broken: got.broken(),
+		Detail: fmt.Sprintf("by quarters %s MB: the last is %.2f times the one before", q, q.grown()),
 	}
 	if b.o.Steady >= judged {
 		row.Floor = flat
