@@ -60,7 +60,7 @@ func assemble(ctx context.Context, cfg Config, p *pipeline.Pipeline, book *accou
 	deliverer, err := deliver.New(deliver.Deps{
 		Accounts: book, Graph: client, Log: tel.Log, Metrics: tel.Metrics, Pauses: s.standing, Gate: gate,
 		Ledger:     ledger.New(memory, ledger.Options{Doubt: cfg.DoubtTimeout, SettleTimeout: settleTimeout}),
-		Reconciler: reconciler, Holds: held,
+		Reconciler: reconciler, Holds: held, Sent: p,
 	}, deliver.Options{
 		GraphURL: strings.TrimRight(cfg.GraphURL, "/"), AppSecret: cfg.proofSecret(), RatePerAccount: cfg.RatePerAccount, ClaimTimeout: claimTimeout,
 		InFlight: cfg.inFlight(), At: cfg.at(), MarkSeen: cfg.MarkSeen, TypingTime: cfg.TypingTime,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parley-dm/parley/pkg/bus"
@@ -144,7 +145,24 @@ func (w *Watch) look(ctx context.Context, e *dm.Event, inTime bool) (bool, error
 	case foreign:
 	}
 	// The bot will be silent for hours, and nobody will mend that if the delivery of a message that waited for long came and went.
-	return w.wasSent(ctx, e, w.sent.key(e.Account, e.MID), late)
+	if known, err := w.wasSent(ctx, e, w.sent.key(e.Account, e.MID), late); known || err != nil {
+		return known, err
+	}
+	return w.justSent(ctx, e)
+}
+
+// justSent reads what was sent in the last moments: what was settled just before its intent was looked for is in flight no more, and
+// who follows what is sent may hear of it later than that.
+func (w *Watch) justSent(ctx context.Context, e *dm.Event) (bool, error) {
+	since, recent := eventTime(e).Add(-before), w.d.Now().Add(-sentWithin)
+	if since.Before(recent) {
+		since = recent // what is older is known
+	}
+	sent, err := w.d.Streams.Sent(ctx, e.Conversation, since)
+	if err != nil {
+		return false, bus.WhileAway(fmt.Errorf("find out whose echo it is: %w", err))
+	}
+	return slices.ContainsFunc(sent, func(d dm.Delivery) bool { return d.MID == e.MID }), nil
 }
 
 // finding is what the ledger says of an echo.

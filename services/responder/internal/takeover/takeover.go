@@ -30,6 +30,7 @@ import (
 type Streams interface {
 	FollowSent(ctx context.Context, window time.Duration, sent func(dm.Delivery), behind func(bool)) error
 	SentBetween(ctx context.Context, from, to time.Time, sent func(dm.Delivery)) error
+	Sent(ctx context.Context, c dm.Conversation, since time.Time) ([]dm.Delivery, error)
 	Spoken(ctx context.Context, c dm.Conversation, since, until time.Time) ([]pipeline.Spoken, error)
 	Unsettled(ctx context.Context, c dm.Conversation, before time.Time) ([]pipeline.Spoken, error)
 	HeardBefore(ctx context.Context, c dm.Conversation, since time.Time, sequence uint64) ([]dm.Event, error)

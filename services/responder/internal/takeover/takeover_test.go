@@ -48,8 +48,9 @@ type streams struct {
 	spoken []pipeline.Spoken
 	waited []pipeline.Spoken
 	looks  int
-	// earlier is what was sent before the watch began, and reads how often some of it was read.
+	// earlier is what was sent before the watch began, and reads how often some of it was read; stored is what was sent just now.
 	earlier []dm.Delivery
+	stored  []dm.Delivery
 	reads   int
 	err     error
 	sent    func(dm.Delivery)
@@ -86,6 +87,18 @@ func (s *streams) SentBetween(_ context.Context, from, to time.Time, sent func(d
 		}
 	}
 	return s.err
+}
+
+func (s *streams) Sent(_ context.Context, c dm.Conversation, since time.Time) ([]dm.Delivery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []dm.Delivery
+	for _, d := range s.stored {
+		if d.Conversation == c && !d.SentAt.Before(since) {
+			out = append(out, d)
+		}
+	}
+	return out, s.err
 }
 
 func (s *streams) Spoken(context.Context, dm.Conversation, time.Time, time.Time) ([]pipeline.Spoken, error) {
@@ -244,6 +257,9 @@ func TestAnEchoOfOursChangesNothing(t *testing.T) {
 			b.streams.ledger(pipeline.Spoken{Text: "another", InFlight: true})
 			time.AfterFunc(8*time.Second, func() { b.delivered(e.MID) })
 			time.AfterFunc(8*time.Second, func() { b.streams.ledger(pipeline.Spoken{Text: "another", MID: e.MID}) })
+		},
+		"it was settled a moment ago, and is not heard of yet": func(b *bundle, e *dm.Event) {
+			b.streams.stored = []dm.Delivery{{ID: "de_m0", Conversation: conversation, MID: "m0", SentAt: time.Now()}, {ID: "de_m1", Conversation: conversation, MID: e.MID, SentAt: time.Now()}}
 		},
 		"what is sent is known late": func(b *bundle, e *dm.Event) {
 			b.streams.behind(true)

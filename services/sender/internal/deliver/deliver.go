@@ -57,6 +57,8 @@ type Deps struct {
 	Ledger   Ledger
 	// Holds may be nil: nobody but the bot has any conversation then.
 	Holds Holds
+	// Sent may be nil: whoever took a conversation is believed then.
+	Sent Sent
 	// Reconciler may be nil: what is in doubt is then unknown in the end.
 	Reconciler Reconciler
 	// Pauses may be nil: nobody is told.

@@ -91,6 +91,63 @@ func TestWhoHasTheConversationIsAskedBeforeEachMessage(t *testing.T) {
 	}
 }
 
+// sent is what the stream has of what was sent.
+type sent struct {
+	mids  []string
+	since time.Time
+	err   error
+}
+
+func (s *sent) Sent(_ context.Context, _ dm.Conversation, since time.Time) ([]dm.Delivery, error) {
+	s.since = since
+	out := make([]dm.Delivery, len(s.mids))
+	for n, mid := range s.mids {
+		out[n].MID = mid
+	}
+	return out, s.err
+}
+
+// An echo of ours that nobody knew for one takes the conversation until that is found out: what waits in the sender meanwhile goes out.
+func TestATakeoverByAMessageOfOursHoldsNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	h := &holder{hold: dm.Hold{Holder: dm.HolderPerson, Reason: dm.HoldTakeover, At: time.Now(), MID: "m_9"}}
+	s := &sent{mids: []string{"m_8", "m_9"}}
+	d, err := deliver.New(deliver.Deps{
+		Accounts: b.book, Graph: b.client, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Holds: h, Sent: s,
+		Ledger: ledger.New(b.bucket, ledger.Options{Now: b.now}),
+	}, deliver.Options{GraphURL: b.url, Now: b.now})
+	require.NoError(t, err)
+	got, err := d.Deliver(t.Context(), intent("ours", "one", "two"))
+	require.NoError(t, err)
+	require.Equal(t, []dm.Outcome{dm.OutcomeSent, dm.OutcomeSent}, outcomesOf(got))
+	require.WithinDuration(t, h.hold.At, s.since, time.Minute)
+
+	s.err = errors.New("away")
+	_, err = d.Deliver(t.Context(), intent("unknown", "three"))
+	class, _ := bus.Classify(err)
+	require.Equal(t, bus.Deferred, class, "who does not know waits")
+	s.err, s.mids = nil, []string{"m_8"}
+	got, err = d.Deliver(t.Context(), intent("unknown", "three"))
+	require.NoError(t, err)
+	require.Equal(t, []dm.Outcome{dm.OutcomeHeld}, outcomesOf(got), "it was a person")
+	require.Equal(t, []string{"one", "two"}, b.meta.sent())
+}
+
+// Of one reply nothing is told before all of it was sent.
+func TestAnEchoOfTheFirstPartDoesNotHoldTheSecond(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	d := b.heldBy(&holder{})
+	first, err := d.Deliver(t.Context(), intent("one", "one"))
+	require.NoError(t, err)
+	i := intent("one", "one", "two") // the first is in the ledger
+	d = b.heldBy(&holder{hold: dm.Hold{Holder: dm.HolderPerson, Reason: dm.HoldTakeover, At: time.Now(), MID: first[0].MID}})
+	got, err := d.Deliver(t.Context(), i)
+	require.NoError(t, err)
+	require.Equal(t, []dm.Outcome{dm.OutcomeSent, dm.OutcomeSent}, outcomesOf(got))
+}
+
 func TestWhatWasSentBeforeAPersonTookOverIsNotHeld(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
