@@ -65,10 +65,12 @@ func (b *Bench) soaked(ctx context.Context, in *site.Installation) (site.Judged,
 	watched := make(chan []footprint, 1)
 	go func() {
 		var seen []footprint
+		wait := b.o.Soak / looks / 2 // each in the middle of its time: the last one while the customers still write
 		for range looks {
-			if pause(ctx, b.o.Soak/looks) != nil {
+			if pause(ctx, wait) != nil {
 				break
 			}
+			wait = b.o.Soak / looks
 			f, err := look(ctx, in)
 			if err != nil {
 				cancel(err)
@@ -108,7 +110,7 @@ func (b *Bench) held(seen []footprint, sent int, entry float64) []report.Row {
 	}
 	index := make([]float64, len(seen))
 	for n := range seen {
-		index[n] = megabytes(entry * float64(sent) * float64(n+1) / float64(len(seen)))
+		index[n] = megabytes(entry * float64(sent) * (float64(n) + 0.5) / float64(len(seen)))
 	}
 	return append(rows, b.steady("soak: memory, heap", " MB", each(seen, func(f footprint) float64 { return megabytes(f.heap) }), index))
 }
