@@ -101,9 +101,15 @@ type archive struct {
 	inbound, outbound int
 	// missing are messages without a row, surplus rows without a message.
 	missing, surplus []string
+	// queued are replies of which no outcome has been written yet. One may be queued although its text has a row: the row of its echo,
+	// which is one with it when the outcome comes.
+	queued []row
 	// unknown are the messages that were left to a person; failed those that were given up.
 	unknown, failed []row
 }
+
+// behind says that what is still to be written may make the archive whole.
+func (a *archive) behind() bool { return len(a.missing) > 0 || len(a.queued) > 0 }
 
 // compare looks for the row of each message that was accepted and of each reply that was received.
 func compare(conversations []conversation, rows []row) archive {
@@ -121,6 +127,8 @@ func compare(conversations []conversation, rows []row) archive {
 			have[r.Account+" "+r.MID] = r
 		case r.Status == "unknown":
 			a.unknown = append(a.unknown, r)
+		case r.Status == "queued":
+			a.queued = append(a.queued, r)
 		default:
 			a.failed = append(a.failed, r)
 		}

@@ -85,8 +85,16 @@ func TestRowsAreComparedOneByOne(t *testing.T) {
 	require.Equal(t, []int{2, 2}, []int{a.inbound, a.outbound})
 	require.Empty(t, a.missing)
 	require.Empty(t, a.surplus)
+	require.False(t, a.behind())
 
-	require.Len(t, compare(said, whole[1:]).missing, 1)
+	late := compare(said, whole[1:])
+	require.Len(t, late.missing, 1)
+	require.True(t, late.behind())
+	// The echo of the second reply has its row already, the outcome has not.
+	unsettled := compare(said, append(whole[:4:4], row{Account: "1", Direction: "outbound", Status: "queued", Text: answer(1)}))
+	require.Empty(t, unsettled.missing)
+	require.Empty(t, unsettled.failed)
+	require.True(t, unsettled.behind())
 	require.Len(t, compare(said, append(whole[:3:3], out(1, "unknown"))).missing, 1)
 	require.Len(t, compare(said, append(whole[:3:3], out(1, "unknown"))).unknown, 1)
 	require.Len(t, compare(said, append(whole, out(7, "failed"))).failed, 1)

@@ -57,7 +57,7 @@ type outcome struct {
 }
 
 func (o *outcome) good() bool {
-	return len(o.findings) == 0 && len(o.missing) == 0 && len(o.surplus) == 0 && len(o.unknown) == 0 && len(o.failed) == 0 && len(o.dead) == 0
+	return len(o.findings) == 0 && !o.behind() && len(o.surplus) == 0 && len(o.unknown) == 0 && len(o.failed) == 0 && len(o.dead) == 0
 }
 
 // verdict judges the run and says so; good is what the exit status is.
@@ -99,7 +99,7 @@ func (w *world) outcome(ctx context.Context, conn *bus.Conn) (*outcome, error) {
 			return nil, err
 		}
 		o.archive = compare(conversations, rows)
-		if len(o.archive.missing) == 0 || time.Now().After(deadline) {
+		if !o.behind() || time.Now().After(deadline) {
 			break
 		}
 		if !wait(ctx, 200*time.Millisecond) {
@@ -120,7 +120,7 @@ func (w *world) print(o *outcome) {
 	w.say("missing          %7d, and %d whose webhook was never accepted", o.counts[missing], o.counts[notAccepted])
 	w.say("doubled          %7d, and %d replies that nobody asked for", o.counts[doubled], o.counts[unasked])
 	w.say("out of order     %7d", o.counts[outOfOrder])
-	w.say("rows             %7d in, %d out; %d missing, %d without a message", o.inbound, o.outbound, len(o.archive.missing), len(o.surplus))
+	w.say("rows             %7d in, %d out; %d missing, %d without a message, %d without an outcome", o.inbound, o.outbound, len(o.archive.missing), len(o.surplus), len(o.queued))
 	w.say("left to a person %7d unknown, %d failed, %d dead letters", len(o.unknown), len(o.failed), len(o.dead))
 	for _, n := range w.notes {
 		w.say("note: %s", n)
@@ -150,11 +150,8 @@ func (w *world) explain(ctx context.Context, conn *bus.Conn, o *outcome) error {
 	}
 	few("Rows that are missing or wrong", o.archive.missing, tell)
 	few("Rows without a message", o.surplus, tell)
-	unknown := make([]string, 0, len(o.unknown)+len(o.failed))
-	for _, r := range append(o.unknown, o.failed...) {
-		unknown = append(unknown, fmt.Sprintf("%s: account %s, customer %s, %q, intent %s: %s %v", r.Status, r.Account, r.Customer, r.Text, r.IntentID, r.Reason, t.deliveries[r.IntentID]))
-	}
-	few("Left to a person", unknown, tell)
+	few("Rows without an outcome", told(o.queued, t), tell)
+	few("Left to a person", told(append(o.unknown, o.failed...), t), tell)
 	dead := make([]string, 0, len(o.dead))
 	for _, l := range o.dead {
 		dead = append(dead, fmt.Sprintf("%s #%d, %s after %d attempts: %s", l.Stage, l.Sequence, l.ID, l.Attempts, l.Reason))
@@ -162,6 +159,15 @@ func (w *world) explain(ctx context.Context, conn *bus.Conn, o *outcome) error {
 	few("Dead letters", dead, tell)
 	tell("\nThe schedule as it happened is above; logs are in %s/log.", w.dir)
 	return nil
+}
+
+// told describes replies by their rows and what is on the bus of them.
+func told(rows []row, t *traces) []string {
+	out := make([]string, 0, len(rows))
+	for _, r := range rows {
+		out = append(out, fmt.Sprintf("%s: account %s, customer %s, %q, intent %s: %s %v", r.Status, r.Account, r.Customer, r.Text, r.IntentID, r.Reason, t.deliveries[r.IntentID]))
+	}
+	return out
 }
 
 // few prints the first of a list.
