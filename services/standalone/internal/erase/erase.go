@@ -104,8 +104,12 @@ type Result struct {
 	Files int64
 }
 
-// rounds bounds how often what came meanwhile is looked for.
-const rounds = 3
+// What came meanwhile is looked for until there is none, but no longer than restless when it was looked for so many rounds: what was on
+// its way when the first of them began comes one stage after another, a profile into its bucket, an event and a row.
+const (
+	restless = 10 * time.Second
+	rounds   = 3
+)
 
 // ErrRestless says that the customer, or who answers them, goes on writing.
 var ErrRestless = errors.New("something new came each time that it was looked for; run it again")
@@ -120,13 +124,16 @@ func Run(ctx context.Context, pool *pgxpool.Pool, conn *bus.Conn, r Request) (Re
 		err := r.byAge(ctx, pool, conn, &result)
 		return result, err
 	}
-	for range rounds {
+	begun := time.Now()
+	for n := 1; ; n++ {
 		found, err := r.round(ctx, pool, conn, &result)
-		if err != nil || r.DryRun || !found {
+		switch {
+		case err != nil || r.DryRun || !found:
 			return result, err
+		case n >= rounds && time.Since(begun) >= restless:
+			return result, ErrRestless
 		}
 	}
-	return result, ErrRestless
 }
 
 // round erases what there is now, and says whether there was any. The bus comes first: what the archiver has not written yet

@@ -185,6 +185,22 @@ func TestEverythingOfACustomerAndNothingOfOthers(t *testing.T) {
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM erasures`), "nothing erased is no line")
 }
 
+// What is on its way comes one stage after another: here a row as often as some was erased.
+func TestWhatComesMeanwhileIsLookedForUntilThereIsNone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const comes = 6
+	more := fmt.Sprintf(`INSERT INTO events (id, channel, account, customer, kind, time, received_at)
+		SELECT 'ev_' || count(*), 'instagram', '%s', '7001', 'decision', now(), now() FROM erasures HAVING count(*) < %d`, account, comes)
+	b.exec(`CREATE FUNCTION comes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ` + more + `; RETURN NULL; END $$`)
+	b.exec(`CREATE TRIGGER comes AFTER INSERT ON erasures FOR EACH ROW EXECUTE FUNCTION comes()`)
+	b.exec(more)
+	result, err := erase.Run(t.Context(), b.pool, b.conn, erase.Request{Account: account, Customer: "7001", By: "test"})
+	require.NoError(t, err)
+	require.Equal(t, erase.Counts{"table events": comes}, result.Counts)
+	require.Zero(t, b.count(`SELECT count(*) FROM events`))
+}
+
 func TestOneMessage(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
